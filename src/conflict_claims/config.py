@@ -1,0 +1,131 @@
+"""params.yaml as a frozen, typed configuration that forbids unknown keys."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from conflict_claims.errors import ClaimsError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitsConfig(Section):
+    """How stories are dealt out to train, validation and test."""
+
+    seed: int
+    validation: Share
+    test: Share
+    near_duplicate: Share
+
+
+class NgramConfig(Section):
+    """One family of n-gram features."""
+
+    ngram_range: tuple[Count, Count]
+    min_df: Count
+    max_features: Count | None = None
+
+
+class TfidfConfig(Section):
+    """The TF-IDF baseline: every value of `C` and `class_weight` is tried on the validation split."""
+
+    word: NgramConfig
+    char: NgramConfig
+    C: list[Positive] = Field(min_length=1)
+    class_weight: list[Literal["balanced"] | None] = Field(min_length=1)
+    seed: int
+
+
+class TransformerConfig(Section):
+    """The fine-tuned encoder."""
+
+    encoder: str
+    max_tokens: Annotated[int, Field(ge=8, le=8192)]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    head_learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weight_power: Annotated[float, Field(ge=0, le=1)]
+    patience: Count
+    precision: Literal["auto", "bf16", "fp32"]
+    threads: Annotated[int, Field(ge=0)]
+    checkpoint_every: Count
+    seed: int
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def for_encoder(self, encoder: str | None = None) -> "TransformerConfig":
+        """The settings for one encoder: those of the section, then what `presets` says of it."""
+        name = encoder or self.encoder
+        values = self.model_dump(exclude={"presets"}) | self.presets.get(name, {}) | {"encoder": name}
+        return TransformerConfig.model_validate(values)
+
+
+class TrainConfig(Section):
+    """Both kinds of model."""
+
+    tfidf: TfidfConfig
+    transformer: TransformerConfig
+
+
+class TrackingConfig(Section):
+    """Where a training is recorded in MLflow."""
+
+    experiment: str
+    registered_model: str
+    confidence: Share
+    resamples: Count
+
+
+class Config(Section):
+    """The whole of params.yaml."""
+
+    labels: tuple[str, ...] = Field(min_length=1)
+    splits: SplitsConfig
+    train: TrainConfig
+    tracking: TrackingConfig
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) != len(labels) or not all(labels):
+            raise ValueError("label names must be distinct and not empty")
+        return labels
+
+
+def load_config(path: Path) -> Config:
+    """Read params.yaml.
+
+    Raises:
+        ClaimsError: the file is missing, is not YAML, or has an unknown, missing or impossible value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ClaimsError(f"{path}: no such file; name the parameters with --params FILE") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ClaimsError(f"{path} is not valid YAML in UTF-8: {' '.join(str(error).split())}") from None
+    try:
+        config = Config.model_validate(values)
+        for name in config.train.transformer.presets:
+            config.train.transformer.for_encoder(name)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        reason = "is not a known key; remove it or correct its name" if first["type"] == "extra_forbidden" else (
+            f"{first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}")
+        raise ClaimsError(f"{path}: {key}: {reason}") from None
+    return config

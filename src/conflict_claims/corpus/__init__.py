@@ -1,0 +1,1 @@
+"""The labelled corpus: records, splits, near-duplicates, agreement."""

@@ -1,0 +1,169 @@
+"""The model folder is the contract: claims.json, written last and checked first.
+
+Whoever holds a folder can predict, evaluate, serve and audit with it, without the code that trained it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from conflict_claims.errors import ClaimsError
+from conflict_claims.metrics import Array
+from conflict_claims.text import NORMALISATION
+
+FORMAT_VERSION = 1
+MANIFEST = "claims.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What claims.json holds. `files` maps each other file of the folder to its sha256."""
+
+    kind: str
+    labels: tuple[str, ...]
+    thresholds: dict[str, float]
+    calibration: dict[str, tuple[float, float]]
+    package_version: str
+    git_commit: str
+    corpus_fingerprint: str
+    training_stories: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)
+    text_normalisation: str = NORMALISATION
+    format_version: int = FORMAT_VERSION
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def threshold_array(self) -> Array:
+        """Thresholds of shape (K,), in label order."""
+        return np.array([self.thresholds[name] for name in self.labels])
+
+    @property
+    def calibration_array(self) -> Array:
+        """Slope and intercept of each label, shape (K, 2), in label order."""
+        return np.array([self.calibration[name] for name in self.labels])
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Build a manifest; KeyError or TypeError where the values are not one."""
+        values = dict(values)
+        for name in ("labels", "training_stories"):
+            values[name] = tuple(values[name])
+        manifest = cls(**values)
+        if set(manifest.thresholds) != set(manifest.labels) or set(manifest.calibration) != set(manifest.labels):
+            raise KeyError("thresholds and calibration must name every label")
+        if any(Path(name).name != name for name in manifest.files):
+            raise KeyError("files must be plain names")
+        return manifest
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_existing(output_dir: Path, overwrite: bool) -> None:
+    """Raise a ClaimsError if the folder exists and must not be replaced."""
+    if output_dir.exists() and not overwrite:
+        raise ClaimsError(f"{output_dir} exists already; pass --overwrite to replace it, or choose another --output")
+    if output_dir.exists() and any(output_dir.iterdir()) and not (output_dir / MANIFEST).exists():
+        raise ClaimsError(f"{output_dir} is no model folder ({MANIFEST} is missing); it is not replaced")
+
+
+def save_model_folder(
+    output_dir: Path, manifest: Manifest, write_files: Callable[[Path], None], overwrite: bool = False
+) -> Manifest:
+    """Write a model folder beside its place, then rename it there: at any failure the old model survives.
+
+    Args:
+        output_dir: where the model shall be.
+        manifest: everything but `files`, which are hashed here.
+        write_files: writes the model's own files into the folder that it is given.
+        overwrite: replace an existing model.
+
+    Raises:
+        ClaimsError: the folder exists and `overwrite` is not set, or the disk is full.
+    """
+    refuse_existing(output_dir, overwrite)
+    beside = output_dir.with_name(f".{output_dir.name}.saving")
+    old = output_dir.with_name(f".{output_dir.name}.old")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        write_files(beside)
+        manifest = replace(manifest, files={p.name: sha256(p) for p in sorted(beside.iterdir())})
+        (beside / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        shutil.rmtree(old, ignore_errors=True)
+        if output_dir.exists():
+            output_dir.rename(old)
+        beside.rename(output_dir)
+    except OSError as error:
+        if old.exists() and not output_dir.exists():
+            old.rename(output_dir)
+        raise ClaimsError(
+            f"{output_dir}: the model could not be saved ({error.strerror or error}); nothing that stood there is "
+            "lost; free some space and train again, which goes on from its last checkpoint"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read claims.json.
+
+    Raises:
+        ClaimsError: no model folder, broken, or of a newer format.
+    """
+    path = folder / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ClaimsError(
+            f"{folder} is no model folder ({MANIFEST} is missing); train one with `conflict-claims train`"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ClaimsError(f"{path} is corrupted ({error}); train or copy the model again") from None
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ClaimsError(
+            f"{folder} has model format {version}, this version reads up to {FORMAT_VERSION}; update conflict-claims"
+        )
+    try:
+        return Manifest.from_json(values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ClaimsError(f"{path} is corrupted ({error}); train or copy the model again") from None
+
+
+def check_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """The path of a file of the model, after its sha256 was compared with the manifest.
+
+    Raises:
+        ClaimsError: the file is missing or was changed.
+    """
+    path = folder / name
+    expected = manifest.files.get(name)
+    if expected is None or not path.is_file():
+        raise ClaimsError(f"{path} is missing from the model folder; train or copy the model again")
+    if sha256(path) != expected:
+        raise ClaimsError(f"{path} does not match its sha256 in {MANIFEST}: it was corrupted or changed; copy it again")
+    return path
+
+
+def sync(path: Path) -> None:
+    """Flush a written file to the disk, so that a rename after it cannot overtake it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,254 @@
+"""How the encoder learns: one process or several, on CPU or GPU, resumable at any step.
+
+The order of batches follows from (seed, epoch) alone, and everything else that moves (weights, optimiser moments,
+random state) is in the checkpoint, so a run that was killed ends with the weights of one that was not.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import distributed
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from conflict_claims.config import TransformerConfig
+from conflict_claims.metrics import Array, macro_f1
+from conflict_claims.runtime import pad_batch
+from conflict_claims.transformer.checkpoint import Checkpoints
+
+POOL = 32
+"""Batches are cut from pools of this many, sorted by length: little padding, still well mixed."""
+
+HEAD_PARTS = ("classifier", "pooler", "score", "head", "pre_classifier", "dense_head")
+
+
+@dataclass
+class Job:
+    """One training: settings, encoded data, and where to keep progress."""
+
+    config: TransformerConfig
+    ids: list[list[int]]
+    y: Array
+    validation_ids: list[list[int]]
+    validation_y: Array
+    pad: int
+    checkpoint_dir: Path | None
+    key: str
+
+
+@dataclass
+class State:
+    """Where the training stands. Everything that a checkpoint keeps beside tensors."""
+
+    epoch: int = 0
+    batch: int = 0
+    loss: float = 0.0
+    best_score: float = -1.0
+    best_epoch: int = -1
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together, as torchrun and accelerate launch describe them."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> "World":
+        """Read the launcher's variables; join its group where there is one."""
+        size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+        if size > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(rank, size, device)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every source of chance that training uses."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 natively, so that it pays."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def batches_of(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Row numbers of each batch of one epoch: shuffled, like lengths together, the same for the same arguments."""
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    batches = []
+    for first in range(0, len(order), size * POOL):
+        pool = sorted(order[first : first + size * POOL].tolist(), key=lambda i: lengths[i])
+        batches += [pool[k : k + size] for k in range(0, len(pool), size)]
+    return [batches[k] for k in rng.permutation(len(batches))]
+
+
+def predict(model: torch.nn.Module, ids: Sequence[Sequence[int]], pad: int, autocast: bool, size: int = 64) -> Array:
+    """Logits of shape (n, K), computed in length order and returned in input order."""
+    device = next(model.parameters()).device
+    model.eval()
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    rows: list[Array] = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+        for k in range(0, len(order), size):
+            inputs = _tensors(pad_batch([ids[i] for i in order[k : k + size]], pad), device)
+            rows.append(model(**inputs).logits.float().cpu().numpy())
+    result = np.empty((len(ids), rows[0].shape[1])) if rows else np.empty((0, 0))
+    result[order] = np.concatenate(rows) if rows else result
+    return result
+
+
+def _tensors(batch: dict[str, Array], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+
+
+def parameter_groups(model: torch.nn.Module, config: TransformerConfig) -> list[dict[str, Any]]:
+    """The head learns faster than the encoder; biases and norms are not decayed."""
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        head = any(part in name.split(".") for part in HEAD_PARTS)
+        groups.setdefault((head, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "initial_lr": config.head_learning_rate if head else config.learning_rate,
+            "weight_decay": config.weight_decay if decayed else 0.0,
+        }
+        for (head, decayed), parameters in groups.items()
+    ]
+
+
+def _rate(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then linear decay to zero."""
+    rise = max(1, int(total * warmup))
+    return (step + 1) / rise if step < rise else max(0.0, (total - step) / max(1, total - rise))
+
+
+def _positive_weight(y: Array, power: float) -> torch.Tensor:
+    positive = np.maximum(y.sum(axis=0), 1.0)
+    return torch.tensor(((len(y) - positive).clip(1.0) / positive) ** power, dtype=torch.float32)
+
+
+def train(model: torch.nn.Module, job: Job, report: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+    """Fine-tune `model` in place and leave it with the weights of its best epoch.
+
+    Returns:
+        The figures of each epoch: `epoch, loss, validation_macro_f1`.
+    """
+    config = job.config
+    world = World.join()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    model.to(world.device)
+    autocast = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(world.device))
+    optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
+    checkpoints = Checkpoints(job.checkpoint_dir, job.key, main=world.rank == 0)
+    state = checkpoints.resume(model, optimizer, State())
+    learner = _Learner(model, optimizer, job, world, autocast)
+    lengths = [len(row) for row in job.ids]
+    per_epoch = -(-len(lengths) // config.batch_size)
+
+    with _progress(world.rank == 0, config.epochs * per_epoch, state.epoch * per_epoch + state.batch) as advance:
+        while state.epoch < config.epochs and state.epoch - state.best_epoch <= config.patience:
+            batches = batches_of(lengths, config.batch_size, config.seed, state.epoch)
+            while state.batch < len(batches):
+                step = state.epoch * per_epoch + state.batch
+                state.loss += learner.step(batches[state.batch], _rate(step, config.epochs * per_epoch, config.warmup))
+                state.batch += 1
+                advance()
+                if step % config.checkpoint_every == config.checkpoint_every - 1:
+                    checkpoints.save(model, optimizer, state)
+            _end_epoch(model, job, state, checkpoints, autocast, len(batches))
+            checkpoints.save(model, optimizer, state)
+            report(state.history[-1])
+    checkpoints.restore_best(model)
+    return state.history
+
+
+def _end_epoch(
+    model: torch.nn.Module, job: Job, state: State, checkpoints: Checkpoints, autocast: bool, batches: int
+) -> None:
+    logits = predict(model, job.validation_ids, job.pad, autocast)
+    score = macro_f1(job.validation_y, logits > 0)
+    state.history.append({"epoch": state.epoch + 1, "loss": state.loss / batches, "validation_macro_f1": score})
+    if score > state.best_score:
+        state.best_score, state.best_epoch = score, state.epoch
+        checkpoints.keep_best(model, state.epoch)
+    state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
+
+
+class _Learner:
+    """One optimiser step on one batch, shared between the processes of the world."""
+
+    def __init__(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, job: Job, world: World, autocast: bool
+    ) -> None:
+        self.model, self.optimizer, self.job, self.world, self.autocast = model, optimizer, job, world, autocast
+        self.positive_weight = _positive_weight(job.y, job.config.class_weight_power).to(world.device)
+
+    def step(self, rows: list[int], rate: float) -> float:
+        """Learn from the rows of one batch; returns the loss on this process's share."""
+        mine = rows[self.world.rank :: self.world.size] or rows[:1]
+        self.model.train()
+        inputs = _tensors(pad_batch([self.job.ids[i] for i in mine], self.job.pad), self.world.device)
+        smoothing = self.job.config.label_smoothing
+        target = torch.from_numpy(self.job.y[mine] * (1 - smoothing) + smoothing / 2).to(self.world.device)
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
+            logits = self.model(**inputs).logits
+        loss = binary_cross_entropy_with_logits(logits.float(), target, pos_weight=self.positive_weight)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.world.size > 1:
+            self._average_gradients()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    def _average_gradients(self) -> None:
+        """Average in one message; weights start equal (same seed) and so stay equal."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch._utils._flatten_dense_tensors(gradients)
+        distributed.all_reduce(flat)
+        flat /= self.world.size
+        for gradient, shared in zip(
+            gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True
+        ):
+            gradient.copy_(shared)
+
+
+class _progress:  # noqa: N801 - used like a function
+    """A bar with the time left, on the terminal's error stream; silent where there is no terminal."""
+
+    def __init__(self, visible: bool, total: int, done: int) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=console, disable=not (visible and console.is_terminal))
+        self.task = self.bar.add_task("training", total=total, completed=done)
+
+    def __enter__(self) -> Callable[[], None]:
+        self.bar.start()
+        return lambda: self.bar.advance(self.task)
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
