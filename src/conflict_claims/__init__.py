@@ -28,7 +28,9 @@ def load(path: str | os.PathLike[str]) -> "ClaimModel":
 
 
 @overload
-def predict(text: str, model: "str | os.PathLike[str] | ClaimModel | None" = None) -> "list[Prediction]": ...
+def predict(  # type: ignore[overload-overlap] - a str is a sequence of str; the first overload wins
+    text: str, model: "str | os.PathLike[str] | ClaimModel | None" = None
+) -> "list[Prediction]": ...
 @overload
 def predict(
     text: Sequence[str], model: "str | os.PathLike[str] | ClaimModel | None" = None

@@ -125,7 +125,10 @@ def load_config(path: Path) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        reason = "is not a known key; remove it or correct its name" if first["type"] == "extra_forbidden" else (
-            f"{first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}")
+        reason = (
+            "is not a known key; remove it or correct its name"
+            if first["type"] == "extra_forbidden"
+            else (f"{first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}")
+        )
         raise ClaimsError(f"{path}: {key}: {reason}") from None
     return config

@@ -55,7 +55,9 @@ def find_encoder(name: str) -> str:
         return name
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return name  # a Hub id; transformers fetches it, or says that it cannot
-    raise ClaimsError(f"unknown encoder {name!r}; expected {', '.join(PACKAGED)}, a folder, or a Hub id like owner/name")
+    raise ClaimsError(
+        f"unknown encoder {name!r}; expected {', '.join(PACKAGED)}, a folder, or a Hub id like owner/name"
+    )
 
 
 def _minilm() -> Path:

@@ -34,4 +34,4 @@ def to_indicator(names_of_each: Iterable[Iterable[str]], labels: Sequence[str]) 
 
 def to_names(indicator: NDArray[np.generic], labels: Sequence[str]) -> list[list[str]]:
     """Turn 0/1 columns of shape (n, K) into the label names of each text, in label order."""
-    return [[labels[k] for k in np.flatnonzero(row)] for row in np.asarray(indicator)]
+    return [[labels[int(k)] for k in np.flatnonzero(row)] for row in np.asarray(indicator)]

@@ -127,9 +127,7 @@ def probability_better(
     Returns:
         (difference of macro-F1 on all rows, share of resamples in which `new` is strictly better).
     """
-    draws = [
-        _resampled(_counts_by_story(y_true, pred, story), resamples, seed).mean(axis=1) for pred in (new, old)
-    ]
+    draws = [_resampled(_counts_by_story(y_true, pred, story), resamples, seed).mean(axis=1) for pred in (new, old)]
     return macro_f1(y_true, new) - macro_f1(y_true, old), float((draws[0] > draws[1]).mean())
 
 
@@ -171,7 +169,7 @@ def choose_thresholds(y_true: Array, y_prob: Array, rounds: int = 50, seed: int 
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(0, len(y_true), len(y_true)) for _ in range(rounds)]
     best = [[_best_cut(y_true[rows, k], y_prob[rows, k]) for rows in drawn] for k in range(y_prob.shape[1])]
-    return np.clip(np.mean(best, axis=1), 0.05, 0.95)
+    return np.asarray(np.clip(np.mean(best, axis=1), 0.05, 0.95))
 
 
 def _best_cut(y_true: Array, y_prob: Array) -> float:

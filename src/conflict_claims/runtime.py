@@ -71,7 +71,7 @@ class ClaimModel:
         return calibrate(self._logits(clean), self.manifest.calibration_array)
 
     @overload
-    def predict(self, text: str, *, sentences: bool = False) -> list[Prediction]: ...
+    def predict(self, text: str, *, sentences: bool = False) -> list[Prediction]: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, text: Sequence[str], *, sentences: bool = False) -> list[list[Prediction]]: ...
     def predict(

@@ -23,9 +23,7 @@ def alpha(sentences: Sequence[Sentence], labels: Sequence[str], first: int = 0, 
     both = [s for s in sentences if len(s.annotations) > max(first, second)]
     result = {}
     for label in labels:
-        readings = np.array(
-            [[label in s.annotations[k]["labels"] for s in both] for k in (first, second)], dtype=float
-        )
+        readings = np.array([[label in s.annotations[k]["labels"] for s in both] for k in (first, second)], dtype=float)
         values = krippendorff.alpha(readings, level_of_measurement="nominal") if readings.any() else float("nan")
         result[label] = float(values)
     return result

@@ -90,7 +90,9 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]
     try:
         for row in reader:
             if None in row or any(value is None for value in row.values()):
-                found = sum(value is not None for key, value in row.items() if key is not None) + len(row.get(None) or ())
+                found = sum(value is not None for key, value in row.items() if key is not None) + len(
+                    row.get(None) or ()
+                )
                 raise ClaimsError(
                     f"{path}:{reader.line_num}: expected {len(reader.fieldnames or [])} columns, found {found}"
                 )
@@ -99,26 +101,31 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]
         raise ClaimsError(f"{path}:{reader.line_num}: broken CSV ({error})") from None
 
 
-def read_sentences(path: Path, labels: Sequence[str]) -> list[Sentence]:
+def read_sentences(path: Path, labels: Sequence[str], only: str | None = None) -> list[Sentence]:
     """Read labelled sentences: `text`, and `labels` as a list or one 0/1 column per label.
 
     Args:
         path: a .jsonl, .csv or .tsv file.
         labels: the label set; a name outside it is an error.
+        only: `column=value`: leave out the rows that have something else there.
 
     Raises:
         ClaimsError: with file and line, for anything that is not a labelled sentence.
     """
     sentences: list[Sentence] = []
     line_of: dict[str, int] = {}
+    column, _, value = (only or "").partition("=")
     for number, row in read_rows(path):
+        if column and str(row.get(column)) != value:
+            continue
         sentence = _to_sentence(row, labels, f"{path}:{number}", len(sentences) + 1)
         if sentence.id in line_of:
             raise ClaimsError(f"{path}:{number}: the id {sentence.id!r} stands already in line {line_of[sentence.id]}")
         line_of[sentence.id] = number
         sentences.append(sentence)
     if not sentences:
-        raise ClaimsError(f"{path}: expected labelled sentences, found an empty file")
+        found = f"no row with {only}" if only else "an empty file"
+        raise ClaimsError(f"{path}: expected labelled sentences, found {found}")
     return sentences
 
 

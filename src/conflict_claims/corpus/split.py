@@ -30,9 +30,7 @@ def split_by_story(
     groups = _groups(sentences, config.near_duplicate)
     if len(groups) < 2 * len(SPLITS):
         raise ClaimsError(f"expected at least {2 * len(SPLITS)} stories to split, found {len(groups)}")
-    counts = np.array(
-        [[*to_indicator((s.labels for s in group), labels).sum(axis=0), len(group)] for group in groups]
-    )
+    counts = np.array([[*to_indicator((s.labels for s in group), labels).sum(axis=0), len(group)] for group in groups])
     rich = (counts > np.median(counts, axis=0)).astype(int)
     rest, test = _cut(np.arange(len(groups)), rich, config.test, config.seed)
     train, validation = _cut(rest, rich, config.validation / (1 - config.test), config.seed)
@@ -62,8 +60,10 @@ def _groups(sentences: Sequence[Sentence], threshold: float) -> list[list[Senten
 
 
 def _cut(
-    chosen: "np.ndarray[tuple[int], np.dtype[np.int_]]", rich: "np.ndarray[tuple[int, int], np.dtype[np.int_]]",
-    share: float, seed: int,
+    chosen: "np.ndarray[tuple[int], np.dtype[np.int_]]",
+    rich: "np.ndarray[tuple[int, int], np.dtype[np.int_]]",
+    share: float,
+    seed: int,
 ) -> tuple["np.ndarray[tuple[int], np.dtype[np.int_]]", "np.ndarray[tuple[int], np.dtype[np.int_]]"]:
     splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
     large, small = next(splitter.split(chosen, rich[chosen]))

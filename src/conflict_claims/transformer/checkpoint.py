@@ -21,7 +21,8 @@ class Checkpoints:
     """The checkpoints of one training in one folder.
 
     A checkpoint is a folder `step-N` that was written beside and renamed; the newest one counts. `key` says which
-    settings and data it belongs to: another key starts afresh. With no folder, only the best weights are kept, in memory.
+    settings and data it belongs to: another key starts afresh. With no folder, only the best weights are kept, in
+    memory.
     """
 
     def __init__(self, folder: Path | None, key: str, main: bool = True) -> None:
@@ -31,7 +32,7 @@ class Checkpoints:
         self._count = 0
 
     def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: "State") -> "State":
-        """Load the newest checkpoint of this key into model, optimiser and random state; else return `state` as it is."""
+        """Load the newest checkpoint of this key into model, optimiser and random state; else leave all as it is."""
         if self.folder is None:
             return state
         for path in sorted(self.folder.glob("step-*"), reverse=True):

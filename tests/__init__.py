@@ -1,0 +1,1 @@
+"""Tests; shared parts are in conftest.py."""
