@@ -28,7 +28,7 @@ def load(path: str | os.PathLike[str]) -> "ClaimModel":
 
 
 @overload
-def predict(  # type: ignore[overload-overlap] - a str is a sequence of str; the first overload wins
+def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str; the first overload wins
     text: str, model: "str | os.PathLike[str] | ClaimModel | None" = None
 ) -> "list[Prediction]": ...
 @overload

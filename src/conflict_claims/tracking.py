@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from conflict_claims.model_folder import Manifest
 Say = Callable[[str], None]
 CHAMPION = "champion"
 RUNTIME_PACKAGES = ("numpy", "onnxruntime", "rich", "scikit-learn", "sentencex", "skops", "tokenizers")
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is gone must not hold up a training for minutes
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 EXAMPLE = "Residents said the shelling killed at least four people in the rebel-held town."
 
 
@@ -187,7 +192,9 @@ def start_run(config: TrackingConfig, name: str, say: Say, enabled: bool = True)
         say(f"MLflow: {unreachable}; parameters, metrics and the model of this training are not recorded")
         yield NullRun()
         return
-    with _env_default("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"), _env_default("MLFLOW_DISABLE_TELEMETRY", "true"):
+    with ExitStack() as environment:
+        for variable, value in ENVIRONMENT.items():
+            environment.enter_context(_env_default(variable, value))
         import mlflow
 
         _quiet()

@@ -112,10 +112,10 @@ def train(
             return None
         manifest = _save(model, settings, data, output_dir, overwrite)
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
-        say(
-            f"saved {output_dir}: validation macro-F1 {manifest.validation['macro_f1']:.3f}, {seconds:.0f} s of training"
-        )
+        score = manifest.validation["macro_f1"]
+        say(f"saved {output_dir}: validation macro-F1 {score:.3f}, {seconds:.0f} s of training")
         run.metrics({"validation": manifest.validation, "training_seconds": seconds})
+        _record_plots(run, output_dir, data)
         _record_model(run, output_dir, manifest, data, config, say)
     return manifest
 
@@ -187,16 +187,30 @@ tags: [text-classification, multi-label, conflict, news]
 # Claim types in conflict reporting ({manifest.kind})
 
 Reads one English sentence and gives a calibrated probability for each of: {", ".join(manifest.labels)}.
-A label is given from its threshold on. Labels say what is claimed and who is shown to claim it, never whether it is true.
+A label is given from its threshold on. Labels say what is claimed and who is shown to claim it, never whether it is
+true.
 
 Trained by conflict-claims {manifest.package_version} (commit {manifest.git_commit or "unknown"}) on the corpus
-{manifest.corpus_fingerprint[:12]}. On its validation split (macro-F1 {figures["macro_f1"]:.3f}, {figures["n"]} sentences;
-the data on which thresholds were set, so not an estimate for real news):
+{manifest.corpus_fingerprint[:12]}. On its validation split (macro-F1 {figures["macro_f1"]:.3f}, {figures["n"]}
+sentences; the data on which thresholds were set, so not an estimate for real news):
 
 | label | F1 | threshold | support |
 |---|---|---|---|
 {rows}
 """
+
+
+def _record_plots(run: tracking.NullRun, folder: Path, data: Data) -> None:
+    """The pictures of the validation split, from the model as it was saved."""
+    if not run.recorded:
+        return
+    from conflict_claims.plots import draw_all
+
+    model = load(folder)
+    texts, y = data.arrays(data.validation)
+    with tracking.temporary_folder() as into:
+        draw_all(y, model.predict_proba(texts), model.labels, model.thresholds, Path(into))
+        run.artifacts(Path(into))
 
 
 def _record_model(

@@ -1,0 +1,213 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from conflict_claims.encoders import find_encoder
+from conflict_claims.errors import ClaimsError
+from conflict_claims.metrics import calibrate, sigmoid
+from conflict_claims.runtime import load
+from conflict_claims.transformer import TransformerClassifier, loop
+
+from .conftest import LABELS, ROOT, corpus_rows
+
+TEXTS = [row["text"] for row in corpus_rows()[:60]]
+
+
+def command(splits, output, params_file):
+    arguments = ["train", "transformer", "--data", str(splits), "--output", str(output), "--params", str(params_file)]
+    return [sys.executable, "-m", "conflict_claims.cli", *arguments, "--no-tracking"]
+
+
+def weights(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_every_row_is_in_one_batch_of_an_epoch_and_epochs_differ():
+    lengths = np.random.default_rng(0).integers(5, 60, 333).tolist()
+    batches = loop.batches_of(lengths, 16, seed=1, epoch=0)
+    assert sorted(i for batch in batches for i in batch) == list(range(333))
+    assert max(len(batch) for batch in batches) == 16
+    assert batches == loop.batches_of(lengths, 16, seed=1, epoch=0)
+    assert batches != loop.batches_of(lengths, 16, seed=1, epoch=1)
+    assert batches != loop.batches_of(lengths, 16, seed=2, epoch=0)
+
+
+def test_batches_of_like_length_save_most_padding():
+    lengths = np.random.default_rng(0).integers(5, 60, 2000).tolist()
+
+    def padded(batches):
+        return sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+
+    grouped = padded(loop.batches_of(lengths, 16, seed=0, epoch=0))
+    shuffled = padded(np.random.default_rng(0).permutation(2000).reshape(-1, 16))
+    assert grouped - sum(lengths) < 0.2 * (shuffled - sum(lengths))
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing():
+    rates = [loop._rate(step, 100, 0.1) for step in range(101)]
+    assert rates[9] == max(rates) == 1.0 and rates[100] == 0.0
+    assert all(a < b for a, b in pairwise(rates[:10])) and all(a > b for a, b in pairwise(rates[10:]))
+
+
+def test_the_head_learns_faster_and_norms_are_not_decayed(tiny_encoder, config):
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_encoder, num_labels=4)
+    settings = config.train.transformer
+    of = {id(p): group for group in loop.parameter_groups(model, settings) for p in group["params"]}
+    names = dict(model.named_parameters())
+    assert len(of) == len(names)
+    assert of[id(names["classifier.weight"])]["initial_lr"] == settings.head_learning_rate
+    assert of[id(names["bert.encoder.layer.0.output.dense.weight"])]["initial_lr"] == settings.learning_rate
+    assert of[id(names["bert.encoder.layer.0.output.LayerNorm.weight"])]["weight_decay"] == 0
+
+
+def test_onnx_torch_and_plain_transformers_say_the_same(models, config):
+    folder = models / "transformer"
+    light = load(folder)
+    classifier = TransformerClassifier.from_pretrained(folder, LABELS, config.train.transformer)
+    expected = calibrate(classifier.logits(TEXTS), light.manifest.calibration_array)
+    assert light.predict_proba(TEXTS) == pytest.approx(expected, abs=1e-4)
+
+    plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    ids = classifier.tokenizer(TEXTS[0], return_tensors="pt")
+    with torch.inference_mode():
+        logits = plain(input_ids=ids["input_ids"]).logits.numpy()
+    assert sigmoid(logits)[0] == pytest.approx(classifier.predict_proba(TEXTS[:1])[0], abs=1e-5)
+    assert plain.config.id2label == dict(enumerate(LABELS))
+
+
+def test_training_learns_something(models):
+    manifest = json.loads((models / "transformer/claims.json").read_text(encoding="utf-8"))
+    assert manifest["validation"]["macro_f1"] > 0.4  # guessing the commonest labels gives less than 0.35
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(tiny_encoder, config):
+    y = np.random.default_rng(0).integers(0, 2, (60, 4))
+    found = []
+    for seed in (0, 0, 1):
+        settings = config.train.transformer.model_copy(update={"epochs": 1, "seed": seed})
+        classifier = TransformerClassifier(LABELS, settings).fit(TEXTS, y, (TEXTS, y))
+        found.append(classifier.logits(TEXTS[:4]))
+    assert (found[0] == found[1]).all()
+    assert not (found[0] == found[2]).all()
+
+
+def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(splits, params_file, tmp_path):
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    subprocess.run(command(splits, tmp_path / "whole", params_file), check=True, capture_output=True, env=environment)
+
+    killed = tmp_path / "killed"
+    checkpoint = tmp_path / ".killed.checkpoint"
+    kills = 0
+    for least in (1, 8, 16):  # kill -9 as soon as this many checkpoints were written
+        process = subprocess.Popen(
+            command(splits, killed, params_file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            numbers = [int(p.name[5:]) for p in checkpoint.glob("step-*") if not p.suffix]
+            if max(numbers, default=0) >= least:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.005)
+        process.wait()
+    assert kills == 3
+    assert not killed.exists()
+    done = subprocess.run(
+        command(splits, killed, params_file), check=True, capture_output=True, text=True, env=environment
+    )
+    assert "epoch 1:" not in done.stderr  # it went on, it did not begin again
+    assert weights(killed) == weights(tmp_path / "whole")
+    assert not checkpoint.exists()
+
+
+def test_a_checkpoint_of_other_settings_is_not_continued(tiny_encoder, config, tmp_path):
+    y = np.random.default_rng(0).integers(0, 2, (60, 4))
+    settings = config.train.transformer.model_copy(update={"epochs": 1, "checkpoint_every": 1})
+    fitted = {}
+    for name, key in (("first", "a"), ("other", "b")):
+        seen = []
+        TransformerClassifier(LABELS, settings).fit(TEXTS, y, (TEXTS, y), tmp_path, key, seen.append)
+        fitted[name] = len(seen)
+    assert fitted == {"first": 1, "other": 1}
+    seen = []
+    TransformerClassifier(LABELS, settings).fit(TEXTS, y, (TEXTS, y), tmp_path, "b", seen.append)
+    assert seen == []  # this one was complete already
+
+
+def test_two_processes_train_together_under_torchrun(splits, params_file, tmp_path):
+    output = tmp_path / "together"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    arguments = command(splits, output, params_file)[1:]
+    done = subprocess.run([*launcher, *arguments], capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("saved ") == 1
+    assert load(output).predict_proba(TEXTS[:3]).shape == (3, 4)
+
+
+def test_the_packaged_encoder_is_checked_by_its_sha256(monkeypatch, tmp_path):
+    from conflict_claims import encoders
+
+    folder = find_encoder("minilm")
+    assert (tmp_path / folder / "config.json").is_file()
+    monkeypatch.setattr(encoders, "_minilm", lambda: tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not the release")
+    with pytest.raises(ClaimsError, match="its sha256 differs"):
+        find_encoder("minilm")
+
+
+@pytest.mark.parametrize("name", ["minilmm", "./nowhere", "a/b/c"])
+def test_an_unknown_encoder_is_refused(name):
+    with pytest.raises(ClaimsError, match="unknown encoder .* expected minilm, mpnet, a folder, or a Hub id"):
+        find_encoder(name)
+
+
+BLOCKED = """
+import socket, sys
+def refuse(*a, **k): raise AssertionError("a socket was opened")
+class Blocked(socket.socket):
+    def connect(self, *a): refuse()
+    connect_ex = connect
+socket.socket = Blocked
+socket.create_connection = socket.getaddrinfo = refuse
+from conflict_claims.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_training_and_predicting_with_the_packaged_encoder_open_no_socket(splits, params, tmp_path):
+    import yaml
+
+    from conflict_claims.corpus.records import read_sentences, write_sentences
+
+    few = tmp_path / "few"
+    for name, count in (("train", 48), ("validation", 80), ("test", 10)):
+        write_sentences(read_sentences(splits / f"{name}.jsonl", LABELS)[:count], few / f"{name}.jsonl")
+    values = json.loads(json.dumps(params))
+    values["train"]["transformer"] |= {"encoder": "minilm", "epochs": 1, "max_tokens": 32}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    for arguments in (
+        ["train", "transformer", "--data", few, "--output", tmp_path / "m", "--params", tmp_path / "params.yaml"],
+        ["predict", ROOT / "examples/article.txt", "--model", tmp_path / "m", "--output", tmp_path / "out.jsonl"],
+    ):
+        tracking = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+        done = subprocess.run(
+            [sys.executable, "-c", BLOCKED, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | tracking,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "out.jsonl").stat().st_size > 1000
