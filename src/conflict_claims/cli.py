@@ -162,7 +162,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from conflict_claims.predict import predict_file
+    from conflict_claims.batch import predict_file
 
     with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
         task = progress.add_task("rows", total=None)
@@ -180,7 +180,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _show(arguments: argparse.Namespace, model: Any) -> None:  # noqa: ANN401 - a ClaimModel, imported late
     from rich.console import Console
 
-    from conflict_claims.predict import read_articles
+    from conflict_claims.batch import read_articles
 
     for _, row in read_articles(arguments.input):
         Console().print(_prediction_table(model.predict(row["text"], sentences=arguments.sentences), model.labels))

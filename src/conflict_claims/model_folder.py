@@ -57,6 +57,7 @@ class Manifest:
         values = dict(values)
         for name in ("labels", "training_stories"):
             values[name] = tuple(values[name])
+        values["calibration"] = {name: (float(a), float(b)) for name, (a, b) in values["calibration"].items()}
         manifest = cls(**values)
         if set(manifest.thresholds) != set(manifest.labels) or set(manifest.calibration) != set(manifest.labels):
             raise KeyError("thresholds and calibration must name every label")
@@ -141,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         return Manifest.from_json(values)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ClaimsError(f"{path} is corrupted ({error}); train or copy the model again") from None
 
 

@@ -10,15 +10,13 @@ NORMALISATION = "nfc-visible-1"
 """Stored with a model, so that a later change of `normalise` cannot silently change an old model's input."""
 
 _DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn"}
-_PARAGRAPH = re.compile(r"\n\s*\n")
-_MAX_SEGMENT = 100_000
-"""Paragraphs are segmented in pieces of this many characters, so that time stays linear in the article's length."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def normalise(text: str) -> str:
     """NFC, control and invisible characters dropped, white space runs made one space."""
-    spaced = " ".join(unicodedata.normalize("NFC", text).split())
-    return "".join(c for c in spaced if unicodedata.category(c) not in _DROPPED)
+    visible = (c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED)
+    return " ".join(unicodedata.normalize("NFC", "".join(visible)).split())
 
 
 def split_sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -26,19 +24,10 @@ def split_sentences(text: str) -> Iterator[tuple[int, int]]:
 
     Offsets count characters of `text` as given: ``text[start:end]`` is the sentence. An empty line ends a sentence.
     """
-    position = 0
-    for gap in [*_PARAGRAPH.finditer(text), None]:
-        end = gap.start() if gap else len(text)
-        for piece in range(position, end, _MAX_SEGMENT):
-            yield from _in_paragraph(text, piece, min(piece + _MAX_SEGMENT, end))
-        position = gap.end() if gap else end
-
-
-def _in_paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    for sentence in sentencex.segment("en", text[start:end]):
-        found = text.index(sentence, start, end) if sentence else start
-        start = found + len(sentence)
+    encodable = _SURROGATE.sub("\ufffd", text)  # JSON can carry half a character; the segmenter takes none
+    for found in sentencex.get_sentence_boundaries("en", encodable):
+        sentence = text[found["start_index"] : found["end_index"]]
         stripped = sentence.strip()
         if normalise(stripped):
-            first = found + sentence.index(stripped)
-            yield first, first + len(stripped)
+            start = found["start_index"] + sentence.index(stripped)
+            yield start, start + len(stripped)

@@ -138,7 +138,7 @@ def _replacing(output: Path) -> Iterator[IO[str]]:
     beside = output.with_name(f".{output.name}.{os.getpid()}.saving")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        with beside.open("w", encoding="utf-8", errors="replace", newline="") as file:
             yield file
         beside.replace(output)
     except OSError as error:

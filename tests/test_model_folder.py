@@ -1,0 +1,178 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conflict_claims.errors import ClaimsError
+from conflict_claims.model_folder import Manifest, read_manifest, save_model_folder
+from conflict_claims.runtime import load
+from conflict_claims.train import train
+
+from .conftest import LABELS, ROOT
+
+MANIFEST = Manifest(
+    kind="tfidf",
+    labels=("a", "b"),
+    thresholds={"a": 0.5, "b": 0.4},
+    calibration={"a": (1.0, 0.0), "b": (2.0, -1.0)},
+    package_version="0",
+    git_commit="",
+    corpus_fingerprint="",
+)
+
+
+def write(content):
+    return lambda folder: (folder / "weights").write_text(content, encoding="utf-8")
+
+
+@pytest.fixture(params=["tfidf", "transformer"])
+def model(request, models, tmp_path):
+    """A copy of a trained model folder, free to be damaged."""
+    return shutil.copytree(models / request.param, tmp_path / "model")
+
+
+def test_a_saved_manifest_is_read_back(tmp_path):
+    saved = save_model_folder(tmp_path / "m", MANIFEST, write("x"))
+    assert read_manifest(tmp_path / "m") == saved
+    assert set(saved.files) == {"weights"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m"]
+
+
+def test_the_folder_of_each_kind_is_complete(models):
+    files = {kind: {p.name for p in (models / kind).iterdir()} for kind in ("tfidf", "transformer")}
+    assert files["tfidf"] == {"claims.json", "model.skops", "README.md"}
+    assert {"claims.json", "config.json", "model.safetensors", "model.onnx", "tokenizer.json", "README.md"} <= files[
+        "transformer"
+    ]
+    for kind in files:
+        manifest = read_manifest(models / kind)
+        assert manifest.labels == LABELS and manifest.kind == kind
+        assert set(manifest.files) == files[kind] - {"claims.json"}
+        assert manifest.training_stories and manifest.corpus_fingerprint and manifest.settings
+
+
+def test_nothing_of_a_model_is_a_pickle(models):
+    for path in models.rglob("*"):
+        assert path.suffix not in {".pkl", ".pickle", ".joblib", ".bin", ".pt", ".pth"}
+
+
+def test_an_existing_model_is_replaced_only_when_told(tmp_path):
+    save_model_folder(tmp_path / "m", MANIFEST, write("old"))
+    with pytest.raises(ClaimsError, match="exists already; pass --overwrite"):
+        save_model_folder(tmp_path / "m", MANIFEST, write("new"))
+    assert (tmp_path / "m/weights").read_text() == "old"
+    save_model_folder(tmp_path / "m", MANIFEST, write("new"), overwrite=True)
+    assert (tmp_path / "m/weights").read_text() == "new"
+
+
+def test_training_refuses_an_existing_folder_before_it_works(models, splits, config):
+    with pytest.raises(ClaimsError, match="exists already"):
+        train("transformer", splits, models / "transformer", config, track=False)
+
+
+def test_a_folder_that_is_no_model_is_never_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/one.jpg").write_text("x")
+    with pytest.raises(ClaimsError, match=r"is no model folder .*; it is not replaced"):
+        save_model_folder(tmp_path / "photos", MANIFEST, write("x"), overwrite=True)
+    assert (tmp_path / "photos/one.jpg").exists()
+
+
+def test_when_writing_fails_the_old_model_survives(tmp_path):
+    save_model_folder(tmp_path / "m", MANIFEST, write("old"))
+
+    def full(folder):
+        (folder / "weights").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        ClaimsError, match=r"could not be saved .No space left on device.; nothing that stood there is lost"
+    ):
+        save_model_folder(tmp_path / "m", MANIFEST, full, overwrite=True)
+    assert (tmp_path / "m/weights").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m"]
+
+
+def test_on_a_disk_that_is_really_full_the_old_model_survives(models, splits, params_file, tmp_path):
+    """A file-size limit of the operating system stands for the full disk: writes fail as they do there."""
+    model = shutil.copytree(models / "tfidf", tmp_path / "model")
+    before = (model / "model.skops").read_bytes()
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
+        "from conflict_claims.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["train", "tfidf", "--data", splits, "--output", model, "--params", params_file, "--overwrite"]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, arguments), "--no-tracking"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "could not be saved (File too large); nothing that stood there is lost" in done.stderr
+    assert (model / "model.skops").read_bytes() == before
+    assert load(model).predict("Prices rose.")
+
+
+def test_a_changed_file_is_refused(model):
+    victim = next(p for p in model.iterdir() if p.suffix in (".skops", ".onnx"))
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    with pytest.raises(ClaimsError, match=r"does not match its sha256 in claims.json"):
+        load(model)
+
+
+def test_a_missing_file_is_named(model):
+    victim = next(p for p in model.iterdir() if p.suffix in (".skops", ".onnx"))
+    victim.unlink()
+    with pytest.raises(ClaimsError, match=f"{victim.name} is missing from the model folder"):
+        load(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(format_version=99), r"model format 99, this version reads up to 1; update conflict-claims"),
+        (lambda v: v.update(kind="forest"), r"kind 'forest'; expected tfidf or transformer"),
+        (lambda v: v.pop("labels"), r"claims.json is corrupted"),
+        (lambda v: v["thresholds"].pop("casualty"), r"claims.json is corrupted .*thresholds"),
+        (lambda v: v["files"].update({"../../etc/passwd": "0"}), r"claims.json is corrupted .*plain names"),
+        (lambda v: v.update(text_normalisation="nfc-visible-9"), r"needs the text normalisation 'nfc-visible-9'"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(model, change, message):
+    values = json.loads((model / "claims.json").read_text(encoding="utf-8"))
+    change(values)
+    (model / "claims.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ClaimsError, match=message):
+        load(model)
+
+
+def test_a_broken_manifest_and_a_missing_one_are_told_apart(model, tmp_path):
+    (model / "claims.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ClaimsError, match="is corrupted"):
+        load(model)
+    for nothing in (tmp_path / "nowhere", ROOT / "README.md"):
+        with pytest.raises(ClaimsError, match=r"is no model folder .*train one with"):
+            load(nothing)
+
+
+def test_a_tfidf_file_with_foreign_code_is_not_loaded(models, tmp_path):
+    import hashlib
+
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    from conflict_claims import metrics
+
+    folder = shutil.copytree(models / "tfidf", tmp_path / "model")
+    skops.io.dump(FunctionTransformer(metrics.sigmoid), folder / "model.skops")
+    values = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+    values["files"]["model.skops"] = hashlib.sha256((folder / "model.skops").read_bytes()).hexdigest()
+    (folder / "claims.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ClaimsError, match=r"holds types that a TF-IDF model has no use for .*sigmoid.*; not loaded"):
+        load(folder)
