@@ -25,10 +25,10 @@ run: install  ## train both models, compare them, and label the sentences of a s
 	@echo "Look at the trainings in MLflow: .venv/bin/mlflow ui   (then open http://127.0.0.1:5000)"
 
 test: install  ## the fast tests
-	python -m pytest -q
+	python -m pytest -q -n 2 --dist loadfile
 
 test-all: install  ## all tests, the slow ones too
-	python -m pytest -q -m "slow or not slow"
+	python -m pytest -q -n 2 --dist loadfile -m "slow or not slow"
 
 check: install  ## style, types, and the corpus gates
 	ruff check .

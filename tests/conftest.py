@@ -1,7 +1,9 @@
 """Real parts for the tests: a piece of the real corpus, a tiny real encoder, models trained on them."""
 
 import json
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -98,12 +100,18 @@ def splits(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def models(config, splits):
-    """A trained model folder of each kind. They stay in build/test-models: .ci/run predicts with them."""
+def models(config, splits, tmp_path_factory):
+    """A trained model folder of each kind. A copy stays in build/test-models: .ci/run predicts with it."""
     from conflict_claims.train import train
 
-    folder = ROOT / "build/test-models"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = tmp_path_factory.mktemp("models")
     for kind in ("tfidf", "transformer"):
         train(kind, splits, folder / kind, config, track=False)
+    kept = ROOT / "build/test-models"
+    beside = ROOT / f"build/test-models.{os.getpid()}"
+    shutil.copytree(folder, beside)
+    shutil.rmtree(kept, ignore_errors=True)
+    with suppress(OSError):  # another process of the same test run was quicker; its copy is as good
+        beside.rename(kept)
+    shutil.rmtree(beside, ignore_errors=True)
     return folder

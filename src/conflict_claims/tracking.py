@@ -17,7 +17,7 @@ from typing import Any
 
 from conflict_claims.config import TrackingConfig
 from conflict_claims.corpus.records import Sentence
-from conflict_claims.model_folder import Manifest
+from conflict_claims.model_folder import Manifest, git_commit
 
 Say = Callable[[str], None]
 CHAMPION = "champion"
@@ -211,8 +211,6 @@ def start_run(config: TrackingConfig, name: str, say: Say, enabled: bool = True)
 
 
 def _tags() -> dict[str, str]:
-    from conflict_claims.train import git_commit
-
     return {"mlflow.source.git.commit": git_commit(), "package_version": version("conflict-claims")}
 
 

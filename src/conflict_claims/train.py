@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from conflict_claims.corpus.split import read_splits
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
-from conflict_claims.model_folder import Manifest, refuse_existing, save_model_folder
+from conflict_claims.model_folder import Manifest, git_commit, refuse_existing, save_model_folder
 from conflict_claims.runtime import load
 
 KINDS = ("tfidf", "transformer")
@@ -244,18 +243,3 @@ def _beats(folder: Path, champion: Path, data: Data, config: Config) -> tuple[bo
     gain, certainty = probability_better(y, new_given, old_given, story, config.tracking.resamples)
     why = f"macro-F1 {gain:+.3f} on {len(unseen)} validation sentences, better in {certainty:.0%} of resamples"
     return certainty >= config.tracking.confidence, why
-
-
-def git_commit() -> str:
-    """The commit of the working directory's repository, with `+changes` where files differ; empty outside one."""
-    try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return run.stdout.strip() if run.returncode == 0 else ""
