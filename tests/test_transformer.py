@@ -108,7 +108,7 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(splits
     killed = tmp_path / "killed"
     checkpoint = tmp_path / ".killed.checkpoint"
     kills = 0
-    for least in (1, 8, 16):  # kill -9 as soon as this many checkpoints were written
+    for least in (1, 12):  # kill -9 as soon as this many checkpoints were written
         process = subprocess.Popen(
             command(splits, killed, params_file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
@@ -121,7 +121,7 @@ def test_killed_at_any_moment_the_same_command_ends_with_the_same_weights(splits
                 break
             time.sleep(0.005)
         process.wait()
-    assert kills == 3
+    assert kills == 2
     assert not killed.exists()
     done = subprocess.run(
         command(splits, killed, params_file), check=True, capture_output=True, text=True, env=environment

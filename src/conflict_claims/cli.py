@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
     _with_params(train)
 
+    corpus = commands.add_parser("corpus", help="check the corpus", description="Work on the corpus.")
+    tasks = corpus.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = _command(tasks, "check", _check, "hold the corpus against its gates")
+    check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")
+    _with_params(check)
+
     splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
     splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     splits.add_argument("--output", type=Path, default=Path("data/splits"))
@@ -99,6 +106,19 @@ def _config(arguments: argparse.Namespace) -> "Config":
     from conflict_claims.config import load_config
 
     return load_config(arguments.params)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from conflict_claims.corpus.check import check_corpus, read_located
+
+    config = _config(arguments)
+    corpus = read_located(arguments.corpus, config.labels)
+    problems = check_corpus(corpus, config.labels, config.corpus, arguments.against)
+    for problem in problems:
+        _say(problem)
+    if problems:
+        raise ClaimsError(f"{arguments.corpus}: {len(problems)} problems; see above")
+    _say(f"{arguments.corpus}: {len(corpus)} sentences pass every gate")
 
 
 def _splits(arguments: argparse.Namespace) -> None:

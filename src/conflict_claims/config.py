@@ -19,6 +19,25 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class CorpusConfig(Section):
+    """The gates of the corpus: limits that `corpus check` holds."""
+
+    sentences: Count
+    stories: Count
+    positives: dict[str, Count]
+    unlabelled: tuple[Share, Share]
+    pair: Count
+    three_labels: Count
+    genres: Count
+    first_genre: Share
+    other_genre: Share
+    words: tuple[Count, Count]
+    alpha: Share
+    near_duplicate: Share
+    near_duplicate_share: Share
+    opening_share: Share
+
+
 class SplitsConfig(Section):
     """How stories are dealt out to train, validation and test."""
 
@@ -94,6 +113,7 @@ class Config(Section):
     """The whole of params.yaml."""
 
     labels: tuple[str, ...] = Field(min_length=1)
+    corpus: CorpusConfig
     splits: SplitsConfig
     train: TrainConfig
     tracking: TrackingConfig
