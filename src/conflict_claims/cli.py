@@ -73,12 +73,22 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
     _with_params(train)
 
-    corpus = commands.add_parser("corpus", help="check the corpus", description="Work on the corpus.")
+    corpus = commands.add_parser("corpus", help="check and describe the corpus", description="Work on the corpus.")
     tasks = corpus.add_subparsers(title="commands", required=True, metavar="COMMAND")
     check = _command(tasks, "check", _check, "hold the corpus against its gates")
     check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")
     _with_params(check)
+
+    stats = _command(tasks, "stats", _stats, "describe the corpus in tables and pictures")
+    stats.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    stats.add_argument("--output", type=Path, help="folder for stats.md and pictures")
+    stats.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the tables")
+    _with_params(stats)
+    real = _command(tasks, "real-news", _real_news, "cut the labelled real news out of its publishers' files")
+    real.add_argument("--sources", type=Path, required=True, help="folder of the publishers' files")
+    real.add_argument("--annotations", type=Path, default=Path("data/real_news/annotations.jsonl"))
+    real.add_argument("--output", type=Path, default=Path("data/real_news/sentences.jsonl"))
 
     splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
     splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))
@@ -119,6 +129,27 @@ def _check(arguments: argparse.Namespace) -> None:
     if problems:
         raise ClaimsError(f"{arguments.corpus}: {len(problems)} problems; see above")
     _say(f"{arguments.corpus}: {len(corpus)} sentences pass every gate")
+
+
+def _stats(arguments: argparse.Namespace) -> None:
+    from conflict_claims.corpus.stats import corpus_stats
+    from conflict_claims.report import insert_block
+
+    text = corpus_stats(arguments.corpus, _config(arguments).labels, arguments.output)
+    if arguments.insert is not None:
+        insert_block(arguments.insert, text, "<!-- made by conflict-claims corpus stats -->", "<!-- end of stats -->")
+    sys.stdout.write(text)
+
+
+def _real_news(arguments: argparse.Namespace) -> None:
+    import json
+
+    from conflict_claims.corpus.real_news import rebuild
+
+    rows = rebuild(arguments.annotations, arguments.sources)
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    arguments.output.write_text("".join(lines), encoding="utf-8")
+    _say(f"{len(rows)} labelled sentences in {arguments.output}")
 
 
 def _splits(arguments: argparse.Namespace) -> None:

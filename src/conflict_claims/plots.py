@@ -69,3 +69,21 @@ def _confusion(y_true: Array, y_pred: Array, labels: tuple[str, ...], path: Path
     axes[0][0].set_ylabel("true")
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def bars(counts: dict[str, int], unit: str, path: Path) -> None:
+    """One horizontal bar a name, the first one on top."""
+    figure, axis = plt.subplots(figsize=(7, 0.8 + 0.26 * len(counts)), layout="constrained")
+    axis.barh(list(counts)[::-1], list(counts.values())[::-1])
+    axis.set(xlabel=unit)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def histogram(values: list[int], unit: str, path: Path) -> None:
+    """How often each value occurs."""
+    figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+    axis.hist(values, bins=range(min(values), max(values) + 2))
+    axis.set(xlabel=unit, ylabel="sentences")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

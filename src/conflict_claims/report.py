@@ -59,9 +59,18 @@ def report(paths: Sequence[Path], output: Path | None = None, insert: Path | Non
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(f"# Results\n\n{table}\n", encoding="utf-8")
     if insert is not None:
-        text = insert.read_text(encoding="utf-8")
-        if text.count(BEGIN) != 1 or text.count(END) != 1:
-            raise ClaimsError(f"{insert}: expected one block between {BEGIN} and {END}")
-        before, rest = text.split(BEGIN)
-        insert.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        insert_block(insert, table, BEGIN, END)
     return table
+
+
+def insert_block(page: Path, text: str, begin: str, end: str) -> None:
+    """Replace what stands between two marks of a Markdown file.
+
+    Raises:
+        ClaimsError: the marks do not occur once each.
+    """
+    whole = page.read_text(encoding="utf-8")
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise ClaimsError(f"{page}: expected one block between {begin} and {end}")
+    before, rest = whole.split(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

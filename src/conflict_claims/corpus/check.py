@@ -122,7 +122,7 @@ def _agreement(corpus: Sequence[Located], labels: Sequence[str], config: CorpusC
     for name, sentences in batches.items():
         for label, value in alpha(sentences, labels).items():
             if value < config.alpha:
-                yield f"{name}: alpha of {label} is {value:.2f}; expected at least {config.alpha}: label the batch again"
+                yield f"{name}: alpha of {label} is {value:.2f}; expected at least {config.alpha}: label it again"
 
 
 def _balance(corpus: Sequence[Located], labels: Sequence[str], config: CorpusConfig) -> Iterator[str]:

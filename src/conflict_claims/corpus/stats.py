@@ -1,0 +1,152 @@
+"""What is in the corpus: the tables and pictures of its datasheet."""
+
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from conflict_claims.corpus.agreement import alpha
+from conflict_claims.corpus.records import Sentence, read_sentences
+
+REGIONS = {
+    "Middle East and North Africa": (
+        "Syria|Iraq|Yemen|Leban|Israel|Gaza|West Bank|Palestin|Jordan|Iran|Kuwait|Turkey|Turkish|Cyprus|Egypt|Sinai|"
+        "Libya|Tunisia|Algeria|Morocco|Western Sahara|Saudi|Bahrain|Oman|ISIL"
+    ),
+    "Sub-Saharan Africa": (
+        "Nigeria|Niger|Mali|Burkina|Chad|Cameroon|Central African|Congo|Zaire|Goma|Masisi|Djugu|Burundi|Rwanda|Uganda|"
+        "Sudan|Khartoum|Fasher|Geneina|Kordofan|Nasir|Yei|Ethiopia|Tigray|Gondar|Wellega|Ogaden|Eritrea|Somali|Hiiraan|"
+        "Shabelle|Kenya|Mandera|Mozambique|Cabo Delgado|Angola|Namibia|Zambia|South Africa|Zimbabwe|Rhodesia|Liberia|"
+        "Monrovia|Sierra Leone|Koidu|Ivory Coast|Guinea(?! )|Bamenda|Djibo|Marte|Dansadau|Ouham|Africa|Sahel"
+    ),
+    "Americas": (
+        "Salvador|Guatemala|Nicaragua|Honduras|Panama|Colombia|Venezuela|Peru|Ecuador|Bolivia|Chile|Argentina|Mexico|"
+        "Haiti|Latin America|Brazil|Paraguay|Canada"
+    ),
+    "South and Central Asia": (
+        "Afghan|Pakistan|India(?!n Ocean)|Kashmir|Assam|Manipur|Chhattisgarh|Uttar|Bangladesh|Nepal|Sri Lanka|Tajik|"
+        "Kyrgyz|Kazakh|Uzbek|South Asia"
+    ),
+    "East and South-East Asia, Oceania": (
+        "Myanmar|Burma|Thailand|Cambodia|Vietnam|Philippines|Indonesia|Timor|Papua|China|Hong Kong|Korea|Malaysia|"
+        "Southeast Asia|Australia"
+    ),
+    "Europe and the Caucasus": (
+        "Ukrain|Russia|Chechnya|Georgia|Karabakh|Armenia|Azerbaijan|Caucasus|Belarus|Moldova|Transnistria|Bosnia|"
+        "Croatia|Serbia|Kosovo|Macedonia|Albania|Yugoslavia|Northern Ireland|Spain|Basque|France|Belgium|"
+        "Germany|Poland|Romania|NATO|Netherlands|Europe"
+    ),
+    "Elsewhere, several or none": "",
+}
+"""A setting belongs to the region whose name occurs first in it."""
+
+CUES = {
+    "casualty": r"attack|bomb|fighting|clash|shell|gunm[ae]n|explo|accident|crash|threat|violence|weapon",
+    "territorial_control": r"\bbase|front|border|troops|deploy|offensive|control|captur|seiz|forces|withdr|positions",
+    "official_statement": r"\b(said|says|told|according|reported|accus|warn|urg)|government|ministry|army|police",
+    "eyewitness": r"resident|villager|witness|survivor|refugee|displaced|\bI\b|\bwe\b|famil|local",
+}
+"""Words that go with a label; an unlabelled sentence that has them is a near miss."""
+
+
+def region_of(setting: str) -> str:
+    """The region of a setting, by the earliest place name in it."""
+    found = [
+        (match.start(), region)
+        for region, names in REGIONS.items()
+        if names and (match := re.search(rf"\b(?:{names})", setting))
+    ]
+    return min(found)[1] if found else list(REGIONS)[-1]
+
+
+def decade_of(setting: str) -> str:
+    """The decade of the first year in a setting, as `1980s`; `undated` without one."""
+    year = re.search(r"\b(19|20)\d\d", setting)
+    return f"{year[0][:3]}0s" if year else "undated"
+
+
+def near_misses(sentences: Iterable[Sentence]) -> int:
+    """How many unlabelled sentences have words of a label."""
+    cue = re.compile("|".join(CUES.values()), re.IGNORECASE)
+    return sum(not s.labels and bool(cue.search(s.text)) for s in sentences)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
+    """The datasheet's tables in Markdown.
+
+    Args:
+        batches: file name to its sentences.
+        labels: the label set.
+    """
+    sentences = [s for batch in batches.values() for s in batch]
+    n, words = len(sentences), [len(s.text.split()) for s in sentences]
+    quartiles = ", ".join(f"{q:.0f}" for q in statistics.quantiles(words, n=4))
+    none = sum(not s.labels for s in sentences)
+    three = sum(len(s.labels) >= 3 for s in sentences)
+    pairs = Counter(pair for s in sentences for pair in combinations(s.labels, 2))
+    pair_rows = [(" + ".join(pair), pairs[pair]) for pair in combinations(labels, 2)]
+    genres = Counter(s.genre for s in sentences)
+    genre_rows = [(genre, count, f"{count / n:.1%}") for genre, count in genres.most_common()]
+    places: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for s in {s.story: s for s in sentences}.values():
+        places[region_of(s.setting)][decade_of(s.setting)] += 1
+    decades = sorted({d for counter in places.values() for d in counter})
+    parts = [
+        f"{n:,} sentences in {len({s.story for s in sentences}):,} stories; {none / n:.1%} without a label, "
+        f"{near_misses(sentences) / none:.0%} of these with words of a label; {three} with three labels or four. "
+        f"Words a sentence: quartiles {quartiles}, longest {max(words)}.",
+        "**Labels**\n\n" + _table(["label", "sentences", "share"], _label_rows(sentences, labels)),
+        "**Pairs of labels**\n\n" + _table(["pair", "sentences"], pair_rows),
+        "**Batches and agreement** (Krippendorff's alpha between the writer and the blind second reader, before "
+        "differences were settled)\n\n"
+        + _table(["file", "sentences", "stories", "settled by a third reading", *labels], _batch_rows(batches, labels)),
+        "**Genres**\n\n" + _table(["genre", "sentences", "share"], genre_rows),
+        "**Stories by region and decade of the setting**\n\n"
+        + _table(["region", *decades], [(r, *(places[r][d] for d in decades)) for r in REGIONS if r in places]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _label_rows(sentences: list[Sentence], labels: Sequence[str]) -> list[tuple[object, ...]]:
+    count = Counter(label for s in sentences for label in s.labels)
+    rows: list[tuple[object, ...]] = [(name, count[name], f"{count[name] / len(sentences):.1%}") for name in labels]
+    none = sum(not s.labels for s in sentences)
+    return [*rows, ("none", none, f"{none / len(sentences):.1%}")]
+
+
+def _batch_rows(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> Iterable[tuple[object, ...]]:
+    for name, sentences in batches.items():
+        settled = sum(len(s.annotations) > 2 for s in sentences)
+        values = (f"{value:.3f}" for value in alpha(sentences, labels).values())
+        yield (name, len(sentences), len({s.story for s in sentences}), settled, *values)
+
+
+def draw(sentences: list[Sentence], labels: Sequence[str], folder: Path) -> None:
+    """Write labels.png, lengths.png and genres.png into a folder."""
+    from conflict_claims.plots import bars, histogram
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = _label_rows(sentences, labels)
+    bars({str(r[0]).replace("_", " "): int(str(r[1])) for r in rows}, "sentences", folder / "labels.png")
+    genres = Counter(s.genre for s in sentences)
+    bars(dict(genres.most_common()), "sentences", folder / "genres.png")
+    histogram([len(s.text.split()) for s in sentences], "words a sentence", folder / "lengths.png")
+
+
+def corpus_stats(corpus: Path, labels: Sequence[str], output: Path | None = None) -> str:
+    """The tables of a corpus folder; with `output`, stats.md and the pictures are written there."""
+    batches = {path.name: read_sentences(path, labels) for path in sorted(corpus.glob("*.jsonl"))}
+    text = describe(batches, labels)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "stats.md").write_text(f"# The corpus in figures\n\n{text}", encoding="utf-8")
+        draw([s for batch in batches.values() for s in batch], labels, output)
+    return text
