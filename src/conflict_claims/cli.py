@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks = corpus.add_subparsers(title="commands", required=True, metavar="COMMAND")
     check = _command(tasks, "check", _check, "hold the corpus against its gates")
     check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    check.add_argument("--output", type=Path, help="figures of a corpus that passed (.json)")
     check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")
     _with_params(check)
 
@@ -119,7 +120,9 @@ def _config(arguments: argparse.Namespace) -> "Config":
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from conflict_claims.corpus.check import check_corpus, read_located
+    import json
+
+    from conflict_claims.corpus.check import check_corpus, read_located, summary
 
     config = _config(arguments)
     corpus = read_located(arguments.corpus, config.labels)
@@ -128,6 +131,9 @@ def _check(arguments: argparse.Namespace) -> None:
         _say(problem)
     if problems:
         raise ClaimsError(f"{arguments.corpus}: {len(problems)} problems; see above")
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(summary(corpus, config.labels), indent=1) + "\n", encoding="utf-8")
     _say(f"{arguments.corpus}: {len(corpus)} sentences pass every gate")
 
 

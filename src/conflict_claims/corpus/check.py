@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from conflict_claims.config import CorpusConfig
 from conflict_claims.corpus.agreement import alpha
@@ -65,6 +66,13 @@ def check_corpus(
         lambda: _overlap(corpus, against),
     ]
     return [problem for gate in gates for problem in gate()]
+
+
+def summary(corpus: Sequence[Located], labels: Sequence[str]) -> dict[str, Any]:
+    """What passed the gates, in figures: `sentences`, `stories`, and `alpha` of each label over all batches."""
+    sentences = [item.sentence for item in corpus]
+    agreement = {label: round(value, 4) for label, value in alpha(sentences, labels).items()}
+    return {"sentences": len(sentences), "stories": len({s.story for s in sentences}), "alpha": agreement}
 
 
 def _ids(corpus: Sequence[Located]) -> Iterator[str]:
