@@ -80,6 +80,20 @@ def test_half_a_character_is_survived(model, tmp_path):
     assert [row["text"] for row in read(tmp_path / "out.jsonl")] == ["Broken ? emoji.", "Two."]
 
 
+def test_gold_labels_of_the_input_are_kept_beside_the_predicted_ones(model, tmp_path):
+    (tmp_path / "in.csv").write_text(f"text,{','.join(LABELS)}\nOne.,1,0,0,1\n", encoding="utf-8")
+    predict_file(model, tmp_path / "in.csv", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["input_casualty"], row["input_eyewitness"]) == ("1", "1")
+    assert 0 < float(row["casualty"]) < 1
+
+
+def test_a_long_article_in_a_csv_cell_is_read(model, tmp_path):
+    (tmp_path / "in.csv").write_text(f'text\n"{"Prices rose. " * 20_000}"\n', encoding="utf-8")
+    assert predict_file(model, tmp_path / "in.csv", tmp_path / "out.jsonl") == 20_000
+
+
 def test_a_text_file_is_one_article(model, tmp_path):
     assert predict_file(model, ROOT / "examples/article.txt", tmp_path / "out.jsonl") == 11
 

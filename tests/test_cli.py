@@ -29,6 +29,20 @@ def test_bad_input_is_one_sentence_and_status_2(models, tmp_path, capsys):
     assert said.startswith("conflict-claims: ") and said.count("\n") == 1 and "bad.jsonl:1" in said
 
 
+def test_a_path_that_cannot_be_written_is_one_sentence(models, splits, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    data = str(splits / "test.jsonl")
+    for arguments in (
+        ["evaluate", str(models / "tfidf"), "--data", data, "--output", str(tmp_path / "file/m.json")],
+        ["report", str(tmp_path / "none.json")],
+        ["train", "tfidf", "--data", str(splits), "--output", str(tmp_path / "file"), "--overwrite"],
+        ["splits", "--params", str(tmp_path)],
+    ):
+        assert main(arguments) == 2, arguments
+        said = capsys.readouterr().err
+        assert said.startswith("conflict-claims: ") and "Traceback" not in said, said
+
+
 def test_without_output_a_table_is_shown(models, capsys):
     assert main(["predict", str(ROOT / "examples/article.txt"), "--model", str(models / "tfidf")]) == 0
     shown = capsys.readouterr().out
@@ -53,6 +67,7 @@ def test_the_whole_way_with_a_label_set_of_another_domain(params, tmp_path, caps
     write_jsonl(tmp_path / "corpus/weather.jsonl", rows)
     values = json.loads(json.dumps(params)) | {"labels": ["wind", "rain"]}
     values["splits"]["near_duplicate"] = 0.95
+    values["corpus"]["positives"] = {"rain": 1}
     values["train"]["transformer"]["epochs"] = 6
     values["train"]["tfidf"]["word"]["min_df"] = 1
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

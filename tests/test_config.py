@@ -22,12 +22,14 @@ def test_the_repositorys_own_parameters_are_valid_and_frozen():
         config.train.transformer.epochs = 1
 
 
-def test_a_preset_replaces_only_what_it_names():
+def test_a_preset_replaces_only_what_it_names_and_only_for_another_encoder():
     transformer = load_config(ROOT / "params.yaml").train.transformer
     mpnet = transformer.for_encoder("mpnet")
     assert mpnet.encoder == "mpnet"
     assert mpnet.learning_rate == transformer.presets["mpnet"]["learning_rate"] != transformer.learning_rate
     assert mpnet.batch_size == transformer.batch_size
+    named = transformer.model_copy(update={"encoder": "mpnet", "learning_rate": 1e-5})
+    assert named.for_encoder().learning_rate == 1e-5
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,8 @@ def test_a_preset_replaces_only_what_it_names():
         ),
         (lambda v: v["train"]["transformer"].update(epochs=0), "train.transformer.epochs: .*found 0"),
         (lambda v: v["train"]["transformer"]["presets"].update(x={"epoch": 1}), "epoch: is not a known key"),
+        (lambda v: v["splits"].update(test=0.5, validation=0.5), "splits: .*at least a tenth to train on"),
+        (lambda v: v["corpus"]["positives"].update(weather=1), "corpus.positives names 'weather'"),
         (lambda v: v["splits"].pop("seed"), "splits.seed: field required"),
         (lambda v: v.update(labels=["a", "a"]), "labels: .*distinct"),
         (lambda v: v.update(labels=[]), "labels: "),

@@ -9,7 +9,7 @@ from conflict_claims.config import SplitsConfig
 from conflict_claims.corpus.agreement import alpha
 from conflict_claims.corpus.duplicates import near_duplicates, shingles
 from conflict_claims.corpus.records import Sentence, fingerprint, read_corpus, read_sentences, write_sentences
-from conflict_claims.corpus.split import check_splits, read_splits, split_by_story
+from conflict_claims.corpus.split import check_splits, read_splits, split_by_story, write_splits
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 
@@ -44,6 +44,14 @@ def test_the_three_ways_to_write_labels_mean_the_same(tmp_path):
     (tmp_path / "columns.csv").write_text(f"text,{','.join(LABELS)}\nx,1,0,0,1\n", encoding="utf-8")
     for name in ("list.jsonl", "names.csv", "columns.csv"):
         assert read_sentences(tmp_path / name, LABELS)[0].labels == ("casualty", "eyewitness")
+
+
+def test_zero_is_a_name_like_any_other(tmp_path):
+    rows = [{"id": k, "story": k // 2, "text": "x", "labels": []} for k in range(4)]
+    found = read_sentences(write_jsonl(tmp_path / "a.jsonl", rows), LABELS)
+    assert [(s.id, s.story) for s in found] == [("0", "0"), ("1", "0"), ("2", "1"), ("3", "1")]
+    mixed = [{"text": "x", "labels": []}, {"id": "1", "text": "x", "labels": []}]
+    assert len(read_sentences(write_jsonl(tmp_path / "b.jsonl", mixed), LABELS)) == 2
 
 
 def test_a_byte_order_mark_and_quoted_line_breaks_are_read(tmp_path):
@@ -194,6 +202,15 @@ def test_a_label_without_positives_is_named(corpus, tmp_path):
             [s for s in part if name != "validation" or "casualty" not in s.labels], tmp_path / f"{name}.jsonl"
         )
     with pytest.raises(ClaimsError, match=r"validation.jsonl has no positive example of 'casualty'"):
+        read_splits(tmp_path, LABELS)
+
+
+def test_splits_that_share_a_story_are_not_trained_on(corpus, tmp_path):
+    splits = split_by_story(corpus, LABELS, CONFIG)
+    leaked = splits["train"][0]
+    other = Sentence("other", "Some other text of it.", (), leaked.story)
+    write_splits(splits | {"validation": [*splits["validation"], other]}, tmp_path)
+    with pytest.raises(ClaimsError, match=f"the story '{leaked.story}' lies in train and in validation"):
         read_splits(tmp_path, LABELS)
 
 

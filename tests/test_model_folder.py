@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from conflict_claims.errors import ClaimsError
-from conflict_claims.model_folder import Manifest, read_manifest, save_model_folder
+from conflict_claims.model_folder import Manifest, locked, read_manifest, save_model_folder
 from conflict_claims.runtime import load
 from conflict_claims.train import train
 
@@ -95,16 +95,25 @@ def test_when_writing_fails_the_old_model_survives(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m"]
 
 
-def test_on_a_disk_that_is_really_full_the_old_model_survives(models, splits, params_file, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "file", "message"),
+    [
+        ("tfidf", "model.skops", "could not be saved (File too large); nothing that stood there is lost"),
+        ("transformer", "model.onnx", "progress could not be saved"),
+    ],
+)
+def test_on_a_disk_that_is_really_full_the_old_model_survives(
+    models, splits, params_file, tmp_path, kind, file, message
+):
     """A file-size limit of the operating system stands for the full disk: writes fail as they do there."""
-    model = shutil.copytree(models / "tfidf", tmp_path / "model")
-    before = (model / "model.skops").read_bytes()
+    model = shutil.copytree(models / kind, tmp_path / "model")
+    before = (model / file).read_bytes()
     limited = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
         "from conflict_claims.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["train", "tfidf", "--data", splits, "--output", model, "--params", params_file, "--overwrite"]
+    arguments = ["train", kind, "--data", splits, "--output", model, "--params", params_file, "--overwrite"]
     done = subprocess.run(
         [sys.executable, "-c", limited, *map(str, arguments), "--no-tracking"],
         capture_output=True,
@@ -112,9 +121,43 @@ def test_on_a_disk_that_is_really_full_the_old_model_survives(models, splits, pa
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert "could not be saved (File too large); nothing that stood there is lost" in done.stderr
-    assert (model / "model.skops").read_bytes() == before
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert (model / file).read_bytes() == before
     assert load(model).predict("Prices rose.")
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError(5, "Input/output error")])
+def test_interrupted_between_the_two_renames_the_old_model_is_back(tmp_path, monkeypatch, interruption):
+    from pathlib import Path
+
+    save_model_folder(tmp_path / "m", MANIFEST, write("old"))
+    rename = Path.rename
+
+    def interrupted(path, target):
+        if path.name == ".m.saving":
+            raise interruption
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises((KeyboardInterrupt, ClaimsError)):
+        save_model_folder(tmp_path / "m", MANIFEST, write("new"), overwrite=True)
+    assert (tmp_path / "m/weights").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m"]
+
+
+def test_killed_between_the_two_renames_the_next_training_puts_the_old_model_back(tmp_path):
+    save_model_folder(tmp_path / ".m.old", MANIFEST, write("old"))
+    with locked(tmp_path / "m"):
+        assert (tmp_path / "m/weights").read_text() == "old"
+
+
+def test_two_trainings_cannot_write_one_folder(splits, config, tmp_path):
+    with locked(tmp_path / "m"), pytest.raises(ClaimsError, match=r"another process is training .*; wait for it"):
+        train("tfidf", splits, tmp_path / "m", config, track=False)
+
+
+def test_the_export_is_measured_and_the_measure_kept(models):
+    assert 0 <= read_manifest(models / "transformer").export["onnx_largest_logit_difference"] < 1e-3
 
 
 def test_a_changed_file_is_refused(model):
@@ -140,6 +183,8 @@ def test_a_missing_file_is_named(model):
         (lambda v: v.update(kind="forest"), r"kind 'forest'; expected tfidf or transformer"),
         (lambda v: v.pop("labels"), r"claims.json is corrupted"),
         (lambda v: v["thresholds"].pop("casualty"), r"claims.json is corrupted .*thresholds"),
+        (lambda v: v["thresholds"].update(casualty="high"), r"claims.json is corrupted .*numbers"),
+        (lambda v: v.update(files=["model.onnx"]), r"claims.json is corrupted"),
         (lambda v: v["files"].update({"../../etc/passwd": "0"}), r"claims.json is corrupted .*plain names"),
         (lambda v: v.update(text_normalisation="nfc-visible-9"), r"needs the text normalisation 'nfc-visible-9'"),
     ],

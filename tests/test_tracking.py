@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import suppress
@@ -15,6 +17,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from conflict_claims.corpus.records import fingerprint, read_sentences
 from conflict_claims.runtime import load
 from conflict_claims.train import train
 
@@ -90,7 +93,7 @@ def trained(server, splits, config, tmp_path_factory):
     return folder, said
 
 
-def test_a_training_is_one_run_with_everything_in_it(trained, config):
+def test_a_training_is_one_run_with_everything_in_it(trained, splits, config):
     client = MlflowClient()
     experiment = client.get_experiment_by_name(config.tracking.experiment)
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
@@ -103,7 +106,8 @@ def test_a_training_is_one_run_with_everything_in_it(trained, config):
     assert run.data.metrics["validation.labels.eyewitness.f1"] > 0
     assert run.data.metrics["training_seconds"] > 0
     inputs = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
-    assert inputs["train"] == inputs["validation"] == manifest.corpus_fingerprint[:36]
+    for name in ("train", "validation"):
+        assert inputs[name] == fingerprint(read_sentences(splits / f"{name}.jsonl", LABELS))[:36]
     assert run.data.tags["mlflow.source.git.commit"] == manifest.git_commit != ""
     assert client.get_metric_history(run.info.run_id, "validation_macro_f1")
     artifacts = {a.path for a in client.list_artifacts(run.info.run_id, "evaluation")}
@@ -153,6 +157,69 @@ def test_the_champion_answers_over_http(trained, server):
     expected = load(trained[0] / "good").predict_proba(texts)
     assert [list(row) for row in answer] == [list(LABELS)] * 2
     assert [list(row.values()) for row in answer] == [pytest.approx(row) for row in expected.tolist()]
+
+
+def test_the_logged_code_runs_where_the_package_is_not_installed(trained, tmp_path):
+    """What MLflow's own environments do: the requirements are there, the package is only the code beside the model."""
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion", dst_path=str(tmp_path)))
+    code = (
+        "import sys; from importlib import metadata\n"
+        "real = metadata.distribution\n"
+        "def gone(name):\n"
+        "    if name.replace('_', '-') == 'conflict-claims': raise metadata.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        "metadata.distribution = gone\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import conflict_claims\n"
+        "print(conflict_claims.__file__, len(conflict_claims.predict('Prices rose.', sys.argv[2])))"
+    )
+    model = next(p.parent for p in folder.rglob("claims.json"))
+    arguments = [sys.executable, "-c", code, str(folder / "code"), str(model)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stdout.startswith(str(folder / "code")) and done.stdout.split()[-1] == "1", done.stderr
+
+
+def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_is_said(trained, splits, config, tmp_path):
+    from conflict_claims.train import Data, _beats
+
+    broken = shutil.copytree(trained[0] / "good", tmp_path / "champion")
+    (broken / "model.skops").write_bytes(b"changed")
+    better, why = _beats(trained[0] / "good", broken, Data.read(splits, LABELS), config)
+    assert not better and "cannot be loaded" in why
+
+
+def test_a_failure_of_the_record_never_fails_the_training(splits, config, tmp_path, monkeypatch):
+    from conflict_claims import train as module
+
+    def broken(*arguments):
+        raise RuntimeError("no room for pictures")
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store.db")
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    monkeypatch.setattr(module, "_record_plots", broken)
+    said = []
+    train("tfidf", splits, tmp_path / "model", config, say=said.append)
+    mlflow.set_tracking_uri(None)
+    assert load(tmp_path / "model").predict("Prices rose.")
+    assert any("the plots and what follows could not be recorded (no room for pictures)" in s for s in said)
+
+
+def test_an_answer_that_is_not_http_and_a_password_in_the_address_do_no_harm(tmp_path):
+    from conflict_claims.tracking import _unreachable
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        def answer():
+            connection, _ = other.accept()
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        said = _unreachable(f"http://user:secret@127.0.0.1:{port}")
+    assert "no server answers at http://127.0.0.1" in said and "secret" not in said
 
 
 def test_with_the_server_down_the_model_is_saved_and_the_loss_is_said(splits, config, tmp_path, monkeypatch):

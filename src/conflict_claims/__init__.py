@@ -8,7 +8,6 @@
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, overload
 
 from conflict_claims.errors import ClaimsError
@@ -16,7 +15,7 @@ from conflict_claims.errors import ClaimsError
 if TYPE_CHECKING:  # heavy: imported when first used, so that `import conflict_claims` and `--help` are instant
     from conflict_claims.runtime import ClaimModel, Prediction
 
-__version__ = version("conflict-claims")
+__version__ = "0.1.0"
 __all__ = ["ClaimsError", "load", "predict", "__version__"]
 
 

@@ -52,12 +52,13 @@ def predict_file(
         raise ClaimsError(f"{output}: expected a name ending in .jsonl or .csv, found {output.suffix or 'no ending'}")
     total = 0
     rows = read_articles(source)
+    own = {*OWN_COLUMNS, *model.labels} if output.suffix == ".csv" else {*OWN_COLUMNS}
     with _replacing(output) as file:
         write = _writer(file, output.suffix, model.labels)
         while window := list(islice(rows, WINDOW)):
             predicted = _predict_window(model, window, sentences, source)
             for (number, row), found in zip(window, predicted, strict=True):
-                write(_kept(row), ({"row": number} | _as_row(p) for p in found))
+                write(_kept(row, own), ({"row": number} | _as_row(p) for p in found))
                 total += len(found)
             advance(len(window))
     return total
@@ -93,8 +94,8 @@ def _predict_window(
         raise ClaimsError(f"{source}, rows {first} to {last}: {error}") from None
 
 
-def _kept(row: Row) -> Row:
-    return {f"input_{name}" if name in OWN_COLUMNS else name: value for name, value in row.items() if name != "text"}
+def _kept(row: Row, own: set[str]) -> Row:
+    return {f"input_{name}" if name in own else name: value for name, value in row.items() if name != "text"}
 
 
 def _as_row(p: Prediction) -> Row:

@@ -32,8 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _say(f"conflict-claims: {error.name} is not installed: {TRAINING_EXTRA}")
         return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"conflict-claims: {where}{error.strerror or error}; nothing that was saved before is lost")
+        return 2
     except KeyboardInterrupt:
-        _say("conflict-claims: stopped; nothing that was saved before is lost, and the same command goes on")
+        _say(
+            "conflict-claims: stopped; nothing that was saved before is lost, and a training goes on when called again"
+        )
         return 130
     return 0
 
@@ -159,13 +165,13 @@ def _real_news(arguments: argparse.Namespace) -> None:
 
 
 def _splits(arguments: argparse.Namespace) -> None:
-    from conflict_claims.corpus.records import read_corpus, write_sentences
-    from conflict_claims.corpus.split import split_by_story
+    from conflict_claims.corpus.records import read_corpus
+    from conflict_claims.corpus.split import split_by_story, write_splits
 
     config = _config(arguments)
     splits = split_by_story(read_corpus(arguments.corpus, config.labels), config.labels, config.splits)
+    write_splits(splits, arguments.output)
     for name, sentences in splits.items():
-        write_sentences(sentences, arguments.output / f"{name}.jsonl")
         _say(f"{name}: {len(sentences)} sentences in {len({s.story for s in sentences})} stories")
 
 

@@ -1,10 +1,10 @@
 """params.yaml as a frozen, typed configuration that forbids unknown keys."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from conflict_claims.errors import ClaimsError
 
@@ -45,6 +45,12 @@ class SplitsConfig(Section):
     validation: Share
     test: Share
     near_duplicate: Share
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Self:
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation and test together must leave at least a tenth to train on")
+        return self
 
 
 class NgramConfig(Section):
@@ -87,9 +93,9 @@ class TransformerConfig(Section):
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def for_encoder(self, encoder: str | None = None) -> "TransformerConfig":
-        """The settings for one encoder: those of the section, then what `presets` says of it."""
-        name = encoder or self.encoder
-        values = self.model_dump(exclude={"presets"}) | self.presets.get(name, {}) | {"encoder": name}
+        """The section itself; or, for another encoder than its own, what `presets` says of that one on top."""
+        preset = {} if encoder is None else self.presets.get(encoder, {})
+        values = self.model_dump(exclude={"presets"}) | preset | {"encoder": encoder or self.encoder}
         return TransformerConfig.model_validate(values)
 
 
@@ -125,6 +131,13 @@ class Config(Section):
             raise ValueError("label names must be distinct and not empty")
         return labels
 
+    @model_validator(mode="after")
+    def _gates_name_labels(self) -> Self:
+        unknown = set(self.corpus.positives) - set(self.labels)
+        if unknown:
+            raise ValueError(f"corpus.positives names {min(unknown)!r}, which is not in labels")
+        return self
+
 
 def load_config(path: Path) -> Config:
     """Read params.yaml.
@@ -136,6 +149,8 @@ def load_config(path: Path) -> Config:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ClaimsError(f"{path}: no such file; name the parameters with --params FILE") from None
+    except IsADirectoryError:
+        raise ClaimsError(f"{path} is a folder; expected a file like params.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ClaimsError(f"{path} is not valid YAML in UTF-8: {' '.join(str(error).split())}") from None
     try:

@@ -47,7 +47,10 @@ def find_encoder(name: str) -> str:
         folder = _minilm() if name == "minilm" else _unpacked(name)
         weights = folder / "model.safetensors"
         if sha256(weights) != PACKAGED[name].weights_sha256:
-            raise ClaimsError(f"{weights} is not the public release of {name!r}: its sha256 differs; install it again")
+            raise ClaimsError(
+                f"{weights} is not the public release of {name!r}: its sha256 differs; remove {folder} and install "
+                f"conflict-claims[{PACKAGED[name].extra}] again"
+            )
         return str(folder)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():

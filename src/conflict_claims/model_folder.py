@@ -3,12 +3,14 @@
 Whoever holds a folder can predict, evaluate, serve and audit with it, without the code that trained it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -62,8 +64,11 @@ class Manifest:
         manifest = cls(**values)
         if set(manifest.thresholds) != set(manifest.labels) or set(manifest.calibration) != set(manifest.labels):
             raise KeyError("thresholds and calibration must name every label")
-        if any(Path(name).name != name for name in manifest.files):
+        if not isinstance(manifest.files, dict) or any(Path(name).name != name for name in manifest.files):
             raise KeyError("files must be plain names")
+        for threshold in manifest.thresholds.values():
+            if not isinstance(threshold, float | int):
+                raise TypeError("thresholds must be numbers")
         return manifest
 
 
@@ -81,15 +86,44 @@ def refuse_existing(output_dir: Path, overwrite: bool) -> None:
         raise ClaimsError(f"{output_dir} is no model folder ({MANIFEST} is missing); it is not replaced")
 
 
+@contextmanager
+def locked(output_dir: Path) -> Iterator[None]:
+    """Hold a model folder's place: two trainings that write one folder would destroy each other.
+
+    Raises:
+        ClaimsError: another process holds it.
+    """
+    output_dir.parent.mkdir(parents=True, exist_ok=True)
+    with output_dir.with_name(f".{output_dir.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ClaimsError(
+                f"another process is training {output_dir}; wait for it, or choose another --output"
+            ) from None
+        _recover(output_dir)
+        yield
+
+
+def _recover(output_dir: Path) -> None:
+    """Put the old model back if a process was killed between the two renames of a save."""
+    old = output_dir.with_name(f".{output_dir.name}.old")
+    if old.exists() and not output_dir.exists():
+        old.rename(output_dir)
+
+
 def save_model_folder(
-    output_dir: Path, manifest: Manifest, write_files: Callable[[Path], None], overwrite: bool = False
+    output_dir: Path,
+    manifest: Manifest,
+    write_files: Callable[[Path], dict[str, Any] | None],
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a model folder beside its place, then rename it there: at any failure the old model survives.
 
     Args:
         output_dir: where the model shall be.
-        manifest: everything but `files`, which are hashed here.
-        write_files: writes the model's own files into the folder that it is given.
+        manifest: everything but `files`, which are hashed here, and `export`.
+        write_files: writes the model's own files into the folder that it is given; what it returns is `export`.
         overwrite: replace an existing model.
 
     Raises:
@@ -101,21 +135,23 @@ def save_model_folder(
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        write_files(beside)
-        manifest = replace(manifest, files={p.name: sha256(p) for p in sorted(beside.iterdir())})
+        export = write_files(beside) or {}
+        files = {path.name: sha256(path) for path in sorted(beside.iterdir())}
+        manifest = replace(manifest, export=export, files=files)
         (beside / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        for path in beside.iterdir():
+            sync(path)
         shutil.rmtree(old, ignore_errors=True)
         if output_dir.exists():
             output_dir.rename(old)
         beside.rename(output_dir)
     except OSError as error:
-        if old.exists() and not output_dir.exists():
-            old.rename(output_dir)
         raise ClaimsError(
             f"{output_dir}: the model could not be saved ({error.strerror or error}); nothing that stood there is "
             "lost; free some space and train again, which goes on from its last checkpoint"
         ) from error
     finally:
+        _recover(output_dir)
         shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     return manifest

@@ -23,7 +23,7 @@ def read_metrics(paths: Sequence[Path]) -> list[dict[str, Any]]:
             for key in ("model", "data", "n", "macro_f1", "micro_f1", "mean_average_precision", "intervals", "labels"):
                 values[key]
             metrics.append(values)
-        except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise ClaimsError(f"{path}: expected metrics that `conflict-claims evaluate --output` wrote") from None
     return metrics
 

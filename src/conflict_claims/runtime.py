@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -55,13 +55,11 @@ class ClaimModel:
         Raises:
             ClaimsError: a text is no string, is empty or far too long for a sentence.
         """
-        for i, text in enumerate(texts, 1):
-            if not isinstance(text, str):
-                raise ClaimsError(f"text {i}: expected a string, found {type(text).__name__}")
+        for i, text in enumerate(_checked(texts), 1):
             if len(text) > MAX_CHARACTERS:
                 raise ClaimsError(
                     f"text {i} has {len(text):,} characters; a sentence has at most {MAX_CHARACTERS:,}: "
-                    "pass articles to predict(), which splits them"
+                    "have articles split (predict() without sentences, or without --sentences)"
                 )
         clean = [normalise(text) for text in texts]
         if "" in clean:
@@ -86,7 +84,7 @@ class ClaimModel:
         Returns:
             For one text a list of predictions in reading order, for several a list of such lists.
         """
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [text] if isinstance(text, str) else _checked(text)
         spans = [[(0, len(t))] if sentences else list(split_sentences(t)) for t in texts]
         flat = [t[start:end] for t, found in zip(texts, spans, strict=True) for start, end in found]
         predictions = self._predictions(flat, [span for found in spans for span in found])
@@ -99,6 +97,16 @@ class ClaimModel:
         for text, (start, end), given, row in zip(texts, spans, names, probabilities, strict=True):
             pairs = zip(self.labels, row, strict=True)
             yield Prediction(text, start, end, tuple(given), {name: float(p) for name, p in pairs})
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if not isinstance(texts, Iterable):
+        raise ClaimsError(f"expected a text or several, found {type(texts).__name__}")
+    checked = list(texts)
+    for i, text in enumerate(checked, 1):
+        if not isinstance(text, str):
+            raise ClaimsError(f"text {i}: expected a string, found {type(text).__name__}")
+    return checked
 
 
 def load(path: str | os.PathLike[str], *, threads: int = 0) -> ClaimModel:

@@ -9,6 +9,9 @@ import sentencex
 NORMALISATION = "nfc-visible-1"
 """Stored with a model, so that a later change of `normalise` cannot silently change an old model's input."""
 
+MAX_SENTENCE = 10_000
+"""A run of text longer than this is no sentence; it is cut."""
+
 _DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -30,4 +33,15 @@ def split_sentences(text: str) -> Iterator[tuple[int, int]]:
         stripped = sentence.strip()
         if normalise(stripped):
             start = found["start_index"] + sentence.index(stripped)
-            yield start, start + len(stripped)
+            yield from _cut(text, start, start + len(stripped))
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut what has no sentence end for too long, at white space where there is some."""
+    while end - start > MAX_SENTENCE:
+        space = text.rfind(" ", start + 1, start + MAX_SENTENCE)
+        stop = space if space > start else start + MAX_SENTENCE
+        yield start, stop
+        start = stop + (text[stop] == " ")
+    if normalise(text[start:end]):
+        yield start, end

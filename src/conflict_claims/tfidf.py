@@ -1,5 +1,6 @@
 """The baseline: word and character TF-IDF into one-vs-rest logistic regression."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -26,10 +27,12 @@ class TfidfClassifier:
         self.config = config
         self.pipeline: Pipeline | None = None
         self.history: list[dict[str, Any]] = []
+        self.seconds = 0.0
 
     def fit(self, texts: Sequence[str], y: Array, validation: tuple[Sequence[str], Array]) -> Self:
         """Fit on `texts` with indicator `y` (n, K), keeping the setting with the best validation macro-F1."""
         assert self.config is not None, "a loaded model has no training settings"
+        started = time.perf_counter()
         features = make_union(_vectorizer(self.config.word, "word"), _vectorizer(self.config.char, "char_wb"))
         x = features.fit_transform([normalise(text) for text in texts])
         x_validation = features.transform([normalise(text) for text in validation[0]])
@@ -45,6 +48,7 @@ class TfidfClassifier:
                 self.history.append({"C": c, "class_weight": class_weight or "none", "validation_macro_f1": score})
                 if score > best:
                     best, self.pipeline = score, make_pipeline(features, classifier)
+        self.seconds = time.perf_counter() - started
         return self
 
     def logits(self, texts: Sequence[str]) -> Array:

@@ -4,8 +4,10 @@ Where to record is MLflow's own business: MLFLOW_TRACKING_URI, else a SQLite fil
 may cost the user a trained model: whatever cannot be recorded is said, and training goes on.
 """
 
+import http.client
 import logging
 import os
+import re
 import tempfile
 import urllib.error
 import urllib.request
@@ -15,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from conflict_claims import __version__
 from conflict_claims.config import TrackingConfig
 from conflict_claims.corpus.records import Sentence
 from conflict_claims.model_folder import Manifest, git_commit
@@ -59,6 +62,10 @@ class NullRun:
         """Move the alias `champion`; whether it moved."""
         return False
 
+    def attempt(self, what: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401 - passes through the result
+        """Do something that only serves the record; a failure is said and costs nothing else."""
+        return None
+
 
 class Run(NullRun):
     """An open MLflow run. The first failure is said once, and the rest of the run is not recorded."""
@@ -68,7 +75,8 @@ class Run(NullRun):
     def __init__(self, config: TrackingConfig, say: Say) -> None:
         self._config, self._say = config, say
 
-    def _try(self, what: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401 - passes through what action returns
+    def attempt(self, what: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401 - passes through the result
+        """Do something that only serves the record; a failure is said and costs nothing else."""
         if not self.recorded:
             return None
         try:
@@ -83,14 +91,14 @@ class Run(NullRun):
         """Settings of the training; nested dicts become dotted names."""
         import mlflow
 
-        self._try("the parameters", lambda: mlflow.log_params(dict(_flat(values))))
+        self.attempt("the parameters", lambda: mlflow.log_params(dict(_flat(values))))
 
     def metrics(self, values: dict[str, Any], step: int | None = None) -> None:
         """Numbers; nested dicts become dotted names, and what is no number is left out."""
         import mlflow
 
         numbers = {k: float(v) for k, v in _flat(values) if isinstance(v, int | float)}
-        self._try("the metrics", lambda: mlflow.log_metrics(numbers, step=step))
+        self.attempt("the metrics", lambda: mlflow.log_metrics(numbers, step=step))
 
     def dataset(self, sentences: Sequence[Sentence], fingerprint: str, name: str) -> None:
         """A split as a dataset input, its digest the corpus fingerprint."""
@@ -103,13 +111,13 @@ class Run(NullRun):
             source = mlflow.data.from_huggingface(rows, name=name, digest=fingerprint[:36])
             mlflow.log_input(source, context=name)
 
-        self._try("the dataset", log)
+        self.attempt("the dataset", log)
 
     def artifacts(self, folder: Path) -> None:
         """Files of a folder."""
         import mlflow
 
-        self._try("the plots", lambda: mlflow.log_artifacts(str(folder), "evaluation"))
+        self.attempt("the plots", lambda: mlflow.log_artifacts(str(folder), "evaluation"))
 
     def model(self, folder: Path, manifest: Manifest) -> str | None:
         """Log the model folder as one pyfunc, with signature and pinned requirements, and register it."""
@@ -139,7 +147,7 @@ class Run(NullRun):
             return str(info.registered_model_version)
 
         with _env_default("MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT", "1"):
-            logged: str | None = self._try("the model", log)
+            logged: str | None = self.attempt("the model", log)
         return logged
 
     def champion_folder(self, into: Path) -> Path | None:
@@ -159,7 +167,7 @@ class Run(NullRun):
             root = Path(mlflow.artifacts.download_artifacts(name, dst_path=str(into)))
             return next(path.parent for path in root.rglob("claims.json"))
 
-        folder: Path | None = self._try("the comparison with the champion", fetch)
+        folder: Path | None = self.attempt("the comparison with the champion", fetch)
         return folder
 
     def crown(self, model_version: str) -> bool:
@@ -170,7 +178,7 @@ class Run(NullRun):
             MlflowClient().set_registered_model_alias(self._config.registered_model, CHAMPION, model_version)
             return True
 
-        return bool(self._try("the champion", move))
+        return bool(self.attempt("the champion", move))
 
 
 @contextmanager
@@ -199,8 +207,8 @@ def start_run(config: TrackingConfig, name: str, say: Say, enabled: bool = True)
 
         _quiet()
         run = Run(config, say)
-        run._try("the experiment", lambda: mlflow.set_experiment(config.experiment))
-        run._try("the run", lambda: mlflow.start_run(run_name=name, tags=_tags()))
+        run.attempt("the experiment", lambda: mlflow.set_experiment(config.experiment))
+        run.attempt("the run", lambda: mlflow.start_run(run_name=name, tags=_tags()))
         status = "FAILED"
         try:
             yield run
@@ -211,7 +219,7 @@ def start_run(config: TrackingConfig, name: str, say: Say, enabled: bool = True)
 
 
 def _tags() -> dict[str, str]:
-    return {"mlflow.source.git.commit": git_commit(), "package_version": version("conflict-claims")}
+    return {"mlflow.source.git.commit": git_commit(), "package_version": __version__}
 
 
 def _unreachable(uri: str) -> str:
@@ -223,8 +231,9 @@ def _unreachable(uri: str) -> str:
             return ""
     except urllib.error.HTTPError:
         return ""  # somebody answers; what it forbids is said by the first call
-    except (OSError, ValueError) as error:
-        return f"no server answers at {uri} ({getattr(error, 'reason', error)})"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        shown = re.sub(r"//[^/@]*@", "//", uri)  # a password in the address is nobody's business
+        return f"no server answers at {shown} ({getattr(error, 'reason', None) or type(error).__name__})"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,25 +1,25 @@
 """Train one model: fit, calibrate and set thresholds on validation data, save the folder, record the run."""
 
+import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from conflict_claims import tracking
+from conflict_claims import __version__, tracking
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig
 from conflict_claims.corpus.records import Sentence, fingerprint
 from conflict_claims.corpus.split import read_splits
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
-from conflict_claims.model_folder import Manifest, git_commit, refuse_existing, save_model_folder
+from conflict_claims.model_folder import Manifest, git_commit, locked, refuse_existing, save_model_folder
 from conflict_claims.runtime import load
 
 KINDS = ("tfidf", "transformer")
@@ -31,12 +31,13 @@ class Classifier(Protocol):
 
     kind: str
     history: list[dict[str, Any]]
+    seconds: float
 
     def logits(self, texts: Sequence[str]) -> Array:
         """Logits of shape (n, K)."""
 
-    def save_pretrained(self, folder: Path) -> None:
-        """Write the model's own files."""
+    def save_pretrained(self, folder: Path) -> dict[str, Any] | None:
+        """Write the model's own files; returns what was measured at export."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,14 @@ class Data:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies texts and labels of both splits."""
+        """Identifies texts and labels of both splits, whatever their order."""
         return fingerprint([*self.train, *self.validation])
+
+    @property
+    def key(self) -> str:
+        """Identifies what a checkpoint depends on: each split, its order, and the order of the labels."""
+        parts = [[(s.id, s.text, s.labels) for s in split] for split in (self.train, self.validation)]
+        return hashlib.sha256(json.dumps([self.labels, *parts]).encode()).hexdigest()
 
     def arrays(self, split: list[Sentence]) -> tuple[list[str], Array]:
         """Texts and indicator of a split."""
@@ -94,28 +101,29 @@ def train(
     """
     if kind not in KINDS:
         raise ClaimsError(f"unknown kind of model {kind!r}; expected {' or '.join(KINDS)}")
-    refuse_existing(output_dir, overwrite)
-    data = Data.read(data_dir, config.labels)
-    settings = config.train.tfidf if kind == "tfidf" else config.train.transformer.for_encoder(encoder)
-    main = int(os.environ.get("RANK", "0")) == 0
-    say(f"training {kind} on {len(data.train)} sentences, validating on {len(data.validation)}")
-    with tracking.start_run(config.tracking, output_dir.name, say if main else lambda _: None, track and main) as run:
-        run.params({"kind": kind, kind: settings.model_dump(exclude={"presets"})})
-        run.dataset(data.train, data.fingerprint, "train")
-        run.dataset(data.validation, data.fingerprint, "validation")
-        started = time.perf_counter()
-        checkpoint_dir = output_dir.with_name(f".{output_dir.name}.checkpoint")
-        model = _fit(settings, data, checkpoint_dir, run, say)
-        seconds = time.perf_counter() - started
-        if not main:
-            return None
-        manifest = _save(model, settings, data, output_dir, overwrite)
-        shutil.rmtree(checkpoint_dir, ignore_errors=True)
-        score = manifest.validation["macro_f1"]
-        say(f"saved {output_dir}: validation macro-F1 {score:.3f}, {seconds:.0f} s of training")
-        run.metrics({"validation": manifest.validation, "training_seconds": seconds})
-        _record_plots(run, output_dir, data)
-        _record_model(run, output_dir, manifest, data, config, say)
+    main = int(os.environ.get("RANK", "0")) == 0  # of several processes, the first one saves and records
+    quiet: Say = lambda message: None  # noqa: E731
+    say = say if main else quiet
+    with locked(output_dir) if main else nullcontext():
+        refuse_existing(output_dir, overwrite)
+        data = Data.read(data_dir, config.labels)
+        settings = config.train.tfidf if kind == "tfidf" else config.train.transformer.for_encoder(encoder)
+        say(f"training {kind} on {len(data.train)} sentences, validating on {len(data.validation)}")
+        with tracking.start_run(config.tracking, output_dir.name, say, track and main) as run:
+            run.params({"kind": kind, kind: settings.model_dump(exclude={"presets"})})
+            run.dataset(data.train, fingerprint(data.train), "train")
+            run.dataset(data.validation, fingerprint(data.validation), "validation")
+            checkpoint_dir = output_dir.with_name(f".{output_dir.name}.checkpoint")
+            model = _fit(settings, data, checkpoint_dir, run, say)
+            if not main:
+                return None
+            manifest = _save(model, settings, data, output_dir, overwrite)
+            shutil.rmtree(checkpoint_dir, ignore_errors=True)
+            score, seconds = manifest.validation["macro_f1"], model.seconds
+            say(f"saved {output_dir}: validation macro-F1 {score:.3f}, {seconds:.0f} s of training")
+            run.metrics({"validation": manifest.validation, "training_seconds": seconds})
+            run.attempt("the plots", lambda: _record_plots(run, output_dir, data))
+            run.attempt("the model", lambda: _record_model(run, output_dir, manifest, data, config, say))
     return manifest
 
 
@@ -134,13 +142,14 @@ def _fit(
 
     from conflict_claims.transformer import TransformerClassifier
 
-    def report(figures: dict[str, Any]) -> None:
+    def report(figures: dict[str, Any], before: bool) -> None:
         score, loss = figures["validation_macro_f1"], figures["loss"]
-        say(f"epoch {figures['epoch']}: loss {loss:.4f}, validation macro-F1 {score:.3f}")
+        note = " (before this run was interrupted)" if before else ""
+        say(f"epoch {figures['epoch']}: loss {loss:.4f}, validation macro-F1 {score:.3f}{note}")
         run.metrics({k: v for k, v in figures.items() if k != "epoch"}, step=figures["epoch"])
 
     encoder = TransformerClassifier(data.labels, settings)
-    return encoder.fit(texts, y, validation, checkpoint_dir, data.fingerprint, report)
+    return encoder.fit(texts, y, validation, checkpoint_dir, data.key, report)
 
 
 def _save(
@@ -157,7 +166,7 @@ def _save(
         labels=data.labels,
         thresholds={name: float(t) for name, t in zip(data.labels, thresholds, strict=True)},
         calibration={name: (float(a), float(b)) for name, (a, b) in zip(data.labels, calibration, strict=True)},
-        package_version=version("conflict-claims"),
+        package_version=__version__,
         git_commit=git_commit(),
         corpus_fingerprint=data.fingerprint,
         training_stories=tuple(sorted({s.story for s in data.train})),
@@ -165,9 +174,10 @@ def _save(
         validation=scores(y, probabilities, data.labels, thresholds),
     )
 
-    def write_files(folder: Path) -> None:
-        model.save_pretrained(folder)
+    def write_files(folder: Path) -> dict[str, Any] | None:
+        exported = model.save_pretrained(folder)
         (folder / "README.md").write_text(_model_card(manifest), encoding="utf-8")
+        return exported
 
     return save_model_folder(output_dir, manifest, write_files, overwrite)
 
@@ -201,8 +211,6 @@ sentences; the data on which thresholds were set, so not an estimate for real ne
 
 def _record_plots(run: tracking.NullRun, folder: Path, data: Data) -> None:
     """The pictures of the validation split, from the model as it was saved."""
-    if not run.recorded:
-        return
     from conflict_claims.plots import draw_all
 
     model = load(folder)
@@ -230,7 +238,10 @@ def _record_model(
 
 def _beats(folder: Path, champion: Path, data: Data, config: Config) -> tuple[bool, str]:
     """Paired bootstrap by story on the validation stories that the champion was not trained on."""
-    old, new = load(champion), load(folder)
+    try:
+        old, new = load(champion), load(folder)
+    except ClaimsError as error:
+        return False, f"it cannot be loaded: {error}"
     if old.labels != new.labels:
         return False, f"it has other labels ({', '.join(old.labels)}); move the alias by hand if that is meant"
     seen = set(old.manifest.training_stories)

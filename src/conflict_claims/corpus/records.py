@@ -86,6 +86,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = (line for _, line in read_lines(path))
+    csv.field_size_limit(2**31 - 1)  # an article may be longer than the 131,072 characters of the default
     reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
@@ -146,17 +147,23 @@ def check_text(value: object, where: str) -> str:
 def _to_sentence(row: dict[str, Any], labels: Sequence[str], where: str, position: int) -> Sentence:
     if "text" not in row:
         raise ClaimsError(f"{where}: expected a column 'text', found {', '.join(map(str, row)) or 'none'}")
-    identity = str(row.get("id") or position)
+    identity = _named(row, "id") or f"#{position}"
     annotations = row.get("annotations") or ()
     return Sentence(
         id=identity,
         text=check_text(row["text"], where),
         labels=_labels_of(row, labels, where),
-        story=str(row.get("story") or row.get("document") or identity),
-        genre=str(row.get("genre") or ""),
-        setting=str(row.get("setting") or ""),
+        story=_named(row, "story") or _named(row, "document") or identity,
+        genre=_named(row, "genre"),
+        setting=_named(row, "setting"),
         annotations=tuple(annotations) if isinstance(annotations, list) else (),
     )
+
+
+def _named(row: dict[str, Any], column: str) -> str:
+    """A column as a string; empty where it is missing or null, and 0 is a name like any other."""
+    value = row.get(column)
+    return "" if value is None else str(value)
 
 
 def _labels_of(row: dict[str, Any], labels: Sequence[str], where: str) -> tuple[str, ...]:

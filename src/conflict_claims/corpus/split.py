@@ -9,7 +9,7 @@ from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
 from conflict_claims.config import SplitsConfig
 from conflict_claims.corpus.duplicates import near_duplicates
-from conflict_claims.corpus.records import Sentence, read_sentences
+from conflict_claims.corpus.records import Sentence, read_sentences, write_sentences
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 
@@ -83,11 +83,8 @@ def check_splits(splits: dict[str, list[Sentence]], labels: Sequence[str], thres
                     f"the {name} split has no positive example of {label!r}; add sentences that carry it, or change "
                     "splits.seed or the shares"
                 )
+    _check_stories(splits)
     everything = [(name, s) for name, part in splits.items() for s in part]
-    home: dict[str, str] = {}
-    for name, sentence in everything:
-        if home.setdefault(sentence.story, name) != name:
-            raise ClaimsError(f"the story {sentence.story!r} lies in {home[sentence.story]} and in {name}")
     for i, j, similarity in near_duplicates([s.text for _, s in everything], threshold):
         if everything[i][0] != everything[j][0]:
             (a, first), (b, second) = everything[i], everything[j]
@@ -97,12 +94,32 @@ def check_splits(splits: dict[str, list[Sentence]], labels: Sequence[str], thres
             )
 
 
+def _check_stories(splits: dict[str, list[Sentence]]) -> None:
+    home: dict[str, str] = {}
+    for name, part in splits.items():
+        for sentence in part:
+            if home.setdefault(sentence.story, name) != name:
+                raise ClaimsError(f"the story {sentence.story!r} lies in {home[sentence.story]} and in {name}")
+
+
+def write_splits(splits: dict[str, list[Sentence]], folder: Path) -> None:
+    """Write NAME.jsonl for each split: all are written beside before the first one takes its place."""
+    for name, part in splits.items():
+        write_sentences(part, folder / f".{name}.saving")
+    for name in splits:
+        (folder / f".{name}.saving").replace(folder / f"{name}.jsonl")
+
+
 def read_splits(folder: Path, labels: Sequence[str]) -> dict[str, list[Sentence]]:
-    """Read train.jsonl, validation.jsonl and test.jsonl of a folder, and check that they can be trained on."""
+    """Read train.jsonl, validation.jsonl and test.jsonl of a folder, and check that they can be trained on.
+
+    Near-duplicates between them are looked for when splits are made, not here.
+    """
     missing = [f"{name}.jsonl" for name in SPLITS if not (folder / f"{name}.jsonl").is_file()]
     if missing:
         raise ClaimsError(f"{folder}: {', '.join(missing)} is missing; make it with `conflict-claims splits`")
     splits = {name: read_sentences(folder / f"{name}.jsonl", labels) for name in SPLITS}
+    _check_stories(splits)
     for name in ("train", "validation"):
         for label, count in zip(
             labels, to_indicator((s.labels for s in splits[name]), labels).sum(axis=0), strict=True

@@ -90,6 +90,7 @@ def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
     n, words = len(sentences), [len(s.text.split()) for s in sentences]
     quartiles = ", ".join(f"{q:.0f}" for q in statistics.quantiles(words, n=4))
     none = sum(not s.labels for s in sentences)
+    near = near_misses(sentences) / max(1, none)
     three = sum(len(s.labels) >= 3 for s in sentences)
     pairs = Counter(pair for s in sentences for pair in combinations(s.labels, 2))
     pair_rows = [(" + ".join(pair), pairs[pair]) for pair in combinations(labels, 2)]
@@ -101,7 +102,7 @@ def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
     decades = sorted({d for counter in places.values() for d in counter})
     parts = [
         f"{n:,} sentences in {len({s.story for s in sentences}):,} stories; {none / n:.1%} without a label, "
-        f"{near_misses(sentences) / none:.0%} of these with words of a label; {three} with three labels or four. "
+        f"{near:.0%} of these with words of a label; {three} with three labels or four. "
         f"Words a sentence: quartiles {quartiles}, longest {max(words)}.",
         "**Labels**\n\n" + _table(["label", "sentences", "share"], _label_rows(sentences, labels)),
         "**Pairs of labels**\n\n" + _table(["pair", "sentences"], pair_rows),

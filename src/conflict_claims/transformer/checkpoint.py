@@ -2,19 +2,44 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from conflict_claims.errors import ClaimsError
 from conflict_claims.model_folder import sync
 
 if TYPE_CHECKING:
     from conflict_claims.transformer.loop import State
 
 Tensors = dict[str, torch.Tensor]
+
+
+@contextmanager
+def as_os_error() -> Iterator[None]:
+    """Safetensors reports a full disk with an exception of its own; make it the usual one."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+@contextmanager
+def _saving(folder: Path) -> Iterator[None]:
+    try:
+        with as_os_error():
+            yield
+    except OSError as error:
+        raise ClaimsError(
+            f"{folder}: progress could not be saved ({error.strerror or error}); free some space and call the same "
+            "command again, it goes on from the last checkpoint"
+        ) from error
 
 
 class Checkpoints:
@@ -52,8 +77,12 @@ class Checkpoints:
         """Write a checkpoint and remove the one before it."""
         if self.folder is None or not self.main:
             return
+        with _saving(self.folder):
+            self._write(self.folder, model, optimizer, state)
+
+    def _write(self, folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: "State") -> None:
         self._count += 1
-        path = self.folder / f"step-{self._count:06d}"
+        path = folder / f"step-{self._count:06d}"
         beside = path.with_suffix(".saving")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -64,7 +93,7 @@ class Checkpoints:
         for file in beside.iterdir():
             sync(file)
         beside.rename(path)
-        for old in self.folder.iterdir():
+        for old in folder.iterdir():
             if old != path and old.name != self._best_name:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
 
@@ -74,12 +103,14 @@ class Checkpoints:
         if self.folder is None or not self.main:
             self._best = {name: value.detach().cpu().clone() for name, value in weights.items()}
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._best_name = f"best-{epoch:03d}.safetensors"
-        beside = self.folder / f"{self._best_name}.saving"
-        save_file(weights, beside)
-        sync(beside)
-        beside.rename(self.folder / self._best_name)
+        name = f"best-{epoch:03d}.safetensors"
+        with _saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            beside = self.folder / f"{name}.saving"
+            save_file(weights, beside)
+            sync(beside)
+            beside.rename(self.folder / name)
+        self._best_name = name
 
     def restore_best(self, model: torch.nn.Module) -> None:
         """Put the best weights back into the model."""

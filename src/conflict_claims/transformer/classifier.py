@@ -1,12 +1,18 @@
 """A pretrained encoder with a linear layer on top, one logit per label."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers import logging as transformers_logging
 
 from conflict_claims.config import TransformerConfig
@@ -16,8 +22,17 @@ from conflict_claims.metrics import Array, sigmoid
 from conflict_claims.runtime import pad_batch
 from conflict_claims.text import normalise
 from conflict_claims.transformer import export, loop
+from conflict_claims.transformer.checkpoint import as_os_error
 
-Report = Callable[[dict[str, Any]], None]
+DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "mlp_dropout",
+    "embedding_dropout",
+)
+"""What architectures call the dropout of their layers."""
 
 
 class TransformerClassifier:
@@ -29,7 +44,7 @@ class TransformerClassifier:
         self.labels = tuple(labels)
         self.config = config
         self.history: list[dict[str, Any]] = []
-        self.exported: dict[str, Any] = {}
+        self.seconds = 0.0
         self.model: PreTrainedModel | None = None
         self.tokenizer: PreTrainedTokenizerBase | None = None
 
@@ -40,7 +55,7 @@ class TransformerClassifier:
         validation: tuple[Sequence[str], Array],
         checkpoint_dir: Path | None = None,
         data_key: str = "",
-        report: Report | None = None,
+        report: loop.Report | None = None,
     ) -> Self:
         """Fine-tune on `texts` with indicator `y` (n, K); keep the epoch with the best validation macro-F1.
 
@@ -50,7 +65,8 @@ class TransformerClassifier:
             validation: the same for validation, for early stopping.
             checkpoint_dir: where to save progress; a killed run goes on from there to the same weights.
             data_key: says which data this is; a checkpoint of other data or settings is not continued.
-            report: called after each epoch with its figures.
+            report: called after each epoch with its figures; after a resume, first with those of the epochs before
+                (then its second argument is True).
         """
         loop.seed_everything(self.config.seed)
         self._load(find_encoder(self.config.encoder))
@@ -65,24 +81,28 @@ class TransformerClassifier:
             checkpoint_dir=checkpoint_dir,
             key=f"{data_key}:{self.config.model_dump_json(exclude={'presets', 'checkpoint_every'})}",
         )
-        self.history = loop.train(self.model, job, report or (lambda figures: None))
+        self.history = loop.train(self.model, job, report or (lambda figures, before: None))
+        self.seconds = sum(figures["seconds"] for figures in self.history)
         self.model.to("cpu", torch.float32).eval()
         return self
 
     def _load(self, source: str) -> None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        dropout = {name: self.config.dropout for name in ("hidden_dropout_prob", "attention_probs_dropout_prob")}
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(source)
-            self.model = AutoModelForSequenceClassification.from_pretrained(
+            settings = AutoConfig.from_pretrained(
                 source,
                 num_labels=len(self.labels),
                 problem_type="multi_label_classification",
                 id2label=dict(enumerate(self.labels)),
                 label2id={name: k for k, name in enumerate(self.labels)},
-                dtype=torch.float32,
-                **dropout,
+            )
+            for name in DROPOUTS:
+                if getattr(settings, name, None) is not None:
+                    setattr(settings, name, self.config.dropout)
+            self.tokenizer = AutoTokenizer.from_pretrained(source)
+            self.model = AutoModelForSequenceClassification.from_pretrained(
+                source, config=settings, dtype=torch.float32
             )
         except (OSError, ValueError) as error:
             raise ClaimsError(
@@ -110,17 +130,18 @@ class TransformerClassifier:
         """Uncalibrated probabilities of shape (n, K)."""
         return sigmoid(self.logits(texts))
 
-    def save_pretrained(self, folder: Path) -> None:
+    def save_pretrained(self, folder: Path) -> dict[str, Any]:
         """Write transformers' own files (config.json, model.safetensors, tokenizer) and model.onnx.
 
-        The export is checked against torch on real token ids before it counts.
+        The export is checked against torch on real token ids before it counts; the largest difference is returned.
         """
         assert self.model is not None and self.tokenizer is not None
-        self.model.save_pretrained(folder)
+        with as_os_error():
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         export.to_onnx(self.model, folder / "model.onnx")
         probe = pad_batch(self._encode(export.PROBE), self._pad)
-        self.exported = {"onnx_largest_logit_difference": export.check_parity(self.model, folder / "model.onnx", probe)}
+        return {"onnx_largest_logit_difference": export.check_parity(self.model, folder / "model.onnx", probe)}
 
     @classmethod
     def from_pretrained(cls, folder: Path, labels: Sequence[str], config: TransformerConfig) -> Self:

@@ -1,11 +1,13 @@
 """How the encoder learns: one process or several, on CPU or GPU, resumable at any step.
 
 The order of batches follows from (seed, epoch) alone, and everything else that moves (weights, optimiser moments,
-random state) is in the checkpoint, so a run that was killed ends with the weights of one that was not.
+random state) is in the checkpoint, so a run that was killed ends with the weights of one that was not: to the bit on
+the CPU; on a GPU as far as its kernels repeat themselves.
 """
 
 import os
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ from conflict_claims.config import TransformerConfig
 from conflict_claims.metrics import Array, macro_f1
 from conflict_claims.runtime import pad_batch
 from conflict_claims.transformer.checkpoint import Checkpoints
+
+Report = Callable[[dict[str, Any], bool], None]
 
 POOL = 32
 """Batches are cut from pools of this many, sorted by length: little padding, still well mixed."""
@@ -50,6 +54,7 @@ class State:
     epoch: int = 0
     batch: int = 0
     loss: float = 0.0
+    seconds: float = 0.0
     best_score: float = -1.0
     best_epoch: int = -1
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -148,11 +153,11 @@ def _positive_weight(y: Array, power: float) -> torch.Tensor:
     return torch.tensor(((len(y) - positive).clip(1.0) / positive) ** power, dtype=torch.float32)
 
 
-def train(model: torch.nn.Module, job: Job, report: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
+def train(model: torch.nn.Module, job: Job, report: Report) -> list[dict[str, Any]]:
     """Fine-tune `model` in place and leave it with the weights of its best epoch.
 
     Returns:
-        The figures of each epoch: `epoch, loss, validation_macro_f1`.
+        The figures of each epoch: `epoch, loss, validation_macro_f1, seconds`.
     """
     config = job.config
     world = World.join()
@@ -162,7 +167,9 @@ def train(model: torch.nn.Module, job: Job, report: Callable[[dict[str, Any]], N
     autocast = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(world.device))
     optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
     checkpoints = Checkpoints(job.checkpoint_dir, job.key, main=world.rank == 0)
-    state = checkpoints.resume(model, optimizer, State())
+    state = _resume(checkpoints, model, optimizer, world)
+    for figures in state.history:
+        report(figures, True)
     learner = _Learner(model, optimizer, job, world, autocast)
     lengths = [len(row) for row in job.ids]
     per_epoch = -(-len(lengths) // config.batch_size)
@@ -171,29 +178,45 @@ def train(model: torch.nn.Module, job: Job, report: Callable[[dict[str, Any]], N
         while state.epoch < config.epochs and state.epoch - state.best_epoch <= config.patience:
             batches = batches_of(lengths, config.batch_size, config.seed, state.epoch)
             while state.batch < len(batches):
-                step = state.epoch * per_epoch + state.batch
+                step, started = state.epoch * per_epoch + state.batch, time.perf_counter()
+                if world.size > 1:  # each process has dropout of its own, and a resumed one the same as before
+                    torch.manual_seed(hash((config.seed, step, world.rank)) & 0x7FFFFFFF)
                 state.loss += learner.step(batches[state.batch], _rate(step, config.epochs * per_epoch, config.warmup))
                 state.batch += 1
+                state.seconds += time.perf_counter() - started
                 advance()
                 if step % config.checkpoint_every == config.checkpoint_every - 1:
                     checkpoints.save(model, optimizer, state)
             _end_epoch(model, job, state, checkpoints, autocast, len(batches))
             checkpoints.save(model, optimizer, state)
-            report(state.history[-1])
+            report(state.history[-1], False)
     checkpoints.restore_best(model)
     return state.history
+
+
+def _resume(checkpoints: Checkpoints, model: torch.nn.Module, optimizer: torch.optim.Optimizer, world: World) -> State:
+    """The first process looks first: it removes checkpoints that do not fit, and the others must not read them."""
+    if world.size > 1 and world.rank > 0:
+        distributed.barrier()
+    state = checkpoints.resume(model, optimizer, State())
+    if world.size > 1 and world.rank == 0:
+        distributed.barrier()
+    return state
 
 
 def _end_epoch(
     model: torch.nn.Module, job: Job, state: State, checkpoints: Checkpoints, autocast: bool, batches: int
 ) -> None:
+    started = time.perf_counter()
     logits = predict(model, job.validation_ids, job.pad, autocast)
     score = macro_f1(job.validation_y, logits > 0)
-    state.history.append({"epoch": state.epoch + 1, "loss": state.loss / batches, "validation_macro_f1": score})
+    seconds = state.seconds + time.perf_counter() - started
+    figures = {"epoch": state.epoch + 1, "loss": state.loss / batches, "validation_macro_f1": score, "seconds": seconds}
+    state.history.append(figures)
     if score > state.best_score:
         state.best_score, state.best_epoch = score, state.epoch
         checkpoints.keep_best(model, state.epoch)
-    state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
+    state.epoch, state.batch, state.loss, state.seconds = state.epoch + 1, 0, 0.0, 0.0
 
 
 class _Learner:
