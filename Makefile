@@ -52,6 +52,8 @@ results: install  ## the results table of README, on the test split and on REAL_
 	for m in tfidf transformer mpnet; do \
 	  conflict-claims evaluate models/$$m --output experiments/results/$$m-test.json || exit; \
 	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --output experiments/results/$$m-real-news.json || exit; \
+	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --only stratum=natural \
+	    --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
 	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
 

@@ -5,7 +5,7 @@ import pytest
 
 from conflict_claims.cli import main
 from conflict_claims.config import load_config
-from conflict_claims.corpus.check import Located, check_corpus, read_located
+from conflict_claims.corpus.check import Located, _overlap, check_corpus, read_located
 from conflict_claims.corpus.real_news import hash_of, rebuild
 from conflict_claims.corpus.records import Sentence
 from conflict_claims.corpus.stats import decade_of, near_misses, region_of
@@ -20,6 +20,12 @@ SHARED = ROOT.parent / "shared/real_news"
 @pytest.fixture(scope="module")
 def corpus():
     return read_located(ROOT / "data/corpus", LABELS)
+
+
+@pytest.fixture(scope="module")
+def some(corpus):
+    """Enough to fail a gate: most of the first batch."""
+    return corpus[:1200]
 
 
 def changed(corpus, position=5, **values):
@@ -69,8 +75,8 @@ def test_the_corpus_passes_every_gate(corpus):
         ({"text": " ".join(f"word{k}" for k in range(71))}, "has 71 words; at most 70"),
     ],
 )
-def test_one_bad_sentence_is_named_with_its_file_and_line(corpus, values, message):
-    found = problems(changed(corpus, **values))
+def test_one_bad_sentence_is_named_with_its_file_and_line(some, values, message):
+    found = problems(changed(some, **values))
     assert any(p.startswith("data/corpus/batch1.jsonl:6: ".replace("data", str(ROOT / "data"))) for p in found)
     assert any(message in p for p in found)
 
@@ -84,24 +90,23 @@ def test_one_bad_sentence_is_named_with_its_file_and_line(corpus, values, messag
         ({"pair": 10**6}, "casualty with eyewitness occurs"),
         ({"three_labels": 10**6}, "have three labels or more"),
         ({"genres": 10**6}, "genres; expected at least"),
-        ({"first_genre": 0.01}, "are wire report; at most 1%"),
-        ({"alpha": 0.9999}, "alpha of official_statement is"),
-        ({"opening_share": 0.0001}, "sentences begin 'a spokesman for the'"),
+        ({"first_genre": 0.01}, "; at most 1%: write other genres"),
+        ({"alpha": 0.9999}, "alpha of eyewitness is"),
+        ({"opening_share": 0.0001}, "sentences begin '"),
         ({"words": (20, 70)}, "sentences have fewer than 20 words"),
     ],
 )
-def test_every_limit_of_the_parameters_is_held(corpus, limits, message):
-    assert any(message in p for p in problems(corpus, **limits))
+def test_every_limit_of_the_parameters_is_held(some, limits, message):
+    assert any(message in p for p in problems(some, **limits))
 
 
-def test_too_many_near_duplicates_are_each_named(corpus):
-    some = corpus[:300]
+def test_too_many_near_duplicates_are_each_named(some):
+    read = tuple({"annotator": name, "labels": []} for name in "xy")
     twins = [
-        Located(Sentence(f"t-01-{k:02d}", s.sentence.text + " again", (), "t-01", "g", "s"), f"x:{k}")
-        for k, s in enumerate(some[:30])
+        Located(Sentence(f"t-01-{k:02d}", item.sentence.text + " again", (), "t-01", "g", "s", read), f"x:{k}")
+        for k, item in enumerate(some[:30])
     ]
-    found = problems([*some, *twins])
-    assert sum("is a near-duplicate" in p for p in found) == 30
+    assert sum("is a near-duplicate" in p for p in problems([*some, *twins])) == 30
 
 
 def test_text_that_was_copied_is_found_whatever_its_case_and_format(corpus, tmp_path):
@@ -109,20 +114,20 @@ def test_text_that_was_copied_is_found_whatever_its_case_and_format(corpus, tmp_
     (tmp_path / "other.json").write_text(
         json.dumps({"body": f"Before. {copied.text.upper()} After."}), encoding="utf-8"
     )
-    found = check_corpus(corpus, LABELS, CONFIG, [tmp_path])
+    found = list(_overlap(corpus, [tmp_path]))
     assert len(found) == 1 and copied.id in found[0] and "write it anew" in found[0]
     words = copied.text.split()
     random.Random(0).shuffle(words)
     (tmp_path / "other.json").write_text(" ".join(words), encoding="utf-8")
-    assert check_corpus(corpus, LABELS, CONFIG, [tmp_path]) == []
+    assert list(_overlap(corpus, [tmp_path])) == []
     with pytest.raises(ClaimsError, match="no such file or folder"):
-        check_corpus(corpus, LABELS, CONFIG, [tmp_path / "none"])
+        list(_overlap(corpus, [tmp_path / "none"]))
 
 
 def test_nothing_of_the_corpus_is_taken_from_the_real_news(corpus):
     if not SHARED.is_dir():
         pytest.skip("the real news is not at ../shared/real_news")
-    assert check_corpus(corpus, LABELS, CONFIG, [SHARED]) == []
+    assert list(_overlap(corpus, [SHARED])) == []
 
 
 def test_the_command_ends_with_status_2_and_the_count(tmp_path, capsys):
