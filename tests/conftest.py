@@ -63,12 +63,18 @@ def tiny_encoder(tmp_path_factory):
 def params(tiny_encoder):
     """params.yaml with the tiny encoder and little work."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    values["train"]["transformer"] |= {"encoder": str(tiny_encoder), "epochs": 3, "checkpoint_every": 5, "threads": 1}
+    values["train"]["transformer"] |= {
+        "encoder": str(tiny_encoder),
+        "epochs": 3,
+        "checkpoint_every": 5,
+        "threads": 1,
+        "batch_size": 16,
+    }
     values["train"]["transformer"] |= {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
     values["train"]["tfidf"] |= {"C": [3], "class_weight": ["balanced"]}
     values["tracking"]["resamples"] = 500
     values["corpus"] |= {"sentences": 900, "stories": 90, "positives": {"eyewitness": 100}, "unlabelled": [0.4, 0.5]}
-    values["corpus"] |= {"pair": 1, "three_labels": 1, "first_genre": 0.7}
+    values["corpus"] |= {"pair": 1, "three_labels": 1, "genres": 5, "first_genre": 0.7, "opening_share": 0.02}
     return values
 
 

@@ -137,7 +137,10 @@ def test_ctrl_c_keeps_the_old_output_and_says_so(models, tmp_path):
     output.write_text("old", encoding="utf-8")
     arguments = ["predict", tmp_path / "many.jsonl", "--output", output, "--overwrite", "--model", models / "tfidf"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "conflict_claims.cli", *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "conflict_claims.cli", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell hands down "ignored"
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".*.saving")) and time.monotonic() < deadline:

@@ -249,4 +249,4 @@ def test_tracking_can_be_switched_off(splits, config, tmp_path, monkeypatch):
     said = []
     train("tfidf", splits, tmp_path / "model", config, track=False, say=said.append)
     assert any("tracking is off" in s for s in said)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".model.lock", "model"]
