@@ -67,7 +67,7 @@ def test_the_second_run_does_nothing(project):
 
 def test_metrics_and_plots_are_shown(project):
     shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]
-    assert {Path(name).stem for name in shown} == {"tfidf", "transformer"}
+    assert {Path(name).stem for name in shown} == {"check", "tfidf", "transformer"}
     project.run("dvc", "plots", "show", "-o", str(project.folder / "plots"))
     page = (project.folder / "plots/index.html").read_text(encoding="utf-8")
     assert "Precision and recall" in page and "reliability.png" in page
