@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet corpus-stats results clean
+.PHONY: help install run test test-all check format mpnet corpus-stats results curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -56,6 +56,9 @@ results: install  ## the results table of README, on the test split and on REAL_
 	    --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
 	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
+
+curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
+	conflict-claims corpus curve --also $(REAL_NEWS)
 
 clean:  ## remove what the pipeline made (not the environment)
 	rm -rf models data/splits experiments/plots dist

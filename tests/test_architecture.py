@@ -21,6 +21,7 @@ LAYERS = [
     {"corpus", "encoders", "runtime"},
     {"tfidf", "transformer", "tracking", "batch"},
     {"train", "evaluate", "report"},
+    {"curve"},
     {"mlflow_model"},
     {"cli"},
 ]

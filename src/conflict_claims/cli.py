@@ -97,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     real.add_argument("--annotations", type=Path, default=Path("data/real_news/annotations.jsonl"))
     real.add_argument("--output", type=Path, default=Path("data/real_news/sentences.jsonl"))
 
+    curve = _command(tasks, "curve", _curve, "train on growing samples of stories and draw the learning curve")
+    curve.add_argument("--data", type=Path, default=Path("data/splits"), help="folder of splits (default: data/splits)")
+    curve.add_argument("--also", type=Path, nargs="*", default=[], help="other labelled files to score on")
+    curve.add_argument("--sizes", type=int, nargs="*", help="sentences to train on (default: 1000 2000 4000 8000)")
+    curve.add_argument("--seeds", type=int, default=3)
+    curve.add_argument("--output", type=Path, default=Path("experiments/learning_curve.json"))
+    _with_params(curve)
+
     splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
     splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     splits.add_argument("--output", type=Path, default=Path("data/splits"))
@@ -162,6 +170,20 @@ def _real_news(arguments: argparse.Namespace) -> None:
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     arguments.output.write_text("".join(lines), encoding="utf-8")
     _say(f"{len(rows)} labelled sentences in {arguments.output}")
+
+
+def _curve(arguments: argparse.Namespace) -> None:
+    from conflict_claims.curve import SIZES, learning_curve
+
+    learning_curve(
+        arguments.data,
+        arguments.output,
+        _config(arguments),
+        arguments.also,
+        arguments.sizes or SIZES,
+        arguments.seeds,
+        _say,
+    )
 
 
 def _splits(arguments: argparse.Namespace) -> None:

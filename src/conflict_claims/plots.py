@@ -87,3 +87,20 @@ def histogram(values: list[int], unit: str, path: Path) -> None:
     axis.set(xlabel=unit, ylabel="sentences")
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def lines(curves: dict[str, dict[int, list[float]]], x: str, y: str, path: Path) -> None:
+    """One line a curve through the means of its points, with bars from the least to the greatest value."""
+    figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, points in curves.items():
+        means = [float(np.mean(values)) for values in points.values()]
+        spread = [[m - min(v) for m, v in zip(means, points.values(), strict=True)]]
+        spread += [[max(v) - m for m, v in zip(means, points.values(), strict=True)]]
+        axis.errorbar(list(points), means, yerr=spread, marker="o", capsize=3, label=name)
+    axis.set(xlabel=x, ylabel=y, xscale="log")
+    ticks = sorted({size for points in curves.values() for size in points})
+    axis.set_xticks(ticks, [f"{size:,}" for size in ticks], minor=False)
+    axis.minorticks_off()
+    axis.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
