@@ -125,6 +125,7 @@ def test_the_champion_changes_hands_only_for_a_better_model(trained):
 def test_the_registered_model_has_signature_example_and_pinned_requirements(trained, tmp_path):
     uri = f"models:/{NAME}@champion"
     info = mlflow.models.get_model_info(uri)
+    assert info.saved_input_example_info is not None
     assert info.signature.inputs.input_names() == ["text"]
     assert info.signature.outputs.input_names() == list(LABELS)
     assert {t.name for t in info.signature.outputs.input_types()} == {"double"}
