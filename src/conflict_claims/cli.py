@@ -65,7 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
     evaluate.add_argument("model", type=Path, help="model folder")
-    evaluate.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"), help="labelled .jsonl or .csv")
+    evaluate.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/splits/test.jsonl"),
+        help="one labelled sentence a row, .jsonl, .csv or .tsv: text and labels (default: data/splits/test.jsonl)",
+    )
     evaluate.add_argument("--only", metavar="COLUMN=VALUE", help="score only the rows that have this value")
     evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
     evaluate.add_argument("--plots", type=Path, help="folder for pictures")
@@ -81,7 +86,12 @@ def _parser() -> argparse.ArgumentParser:
 
     corpus = commands.add_parser("corpus", help="check and describe the corpus", description="Work on the corpus.")
     tasks = corpus.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    check = _command(tasks, "check", _check, "hold the corpus against its gates")
+    check = _command(
+        tasks,
+        "check",
+        _check,
+        "hold the corpus against its gates: sizes, agreement, copying (section corpus of params.yaml)",
+    )
     check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     check.add_argument("--output", type=Path, help="figures of a corpus that passed (.json)")
     check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")

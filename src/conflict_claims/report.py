@@ -31,16 +31,29 @@ def read_metrics(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def results_table(metrics: Sequence[dict[str, Any]]) -> str:
     """A Markdown table, one row for each model and data set: macro-F1 with its 95 % interval, and each label's F1."""
     labels = list(metrics[0]["labels"]) if metrics else []
-    head = ["data", "sentences", "model", "macro-F1 (95 %)", "micro-F1", "mAP", *(f"F1 {name}" for name in labels)]
+    head = [
+        "data",
+        "sentences",
+        "model",
+        "macro-F1 (95 %)",
+        "micro-F1",
+        "mAP",
+        *(f"{name}: F1 (precision/recall %)" for name in labels),
+    ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for m in sorted(metrics, key=lambda m: (m["data"], m["macro_f1"])):
         low, high = m["intervals"]["macro_f1"]
         precision = "–" if m["mean_average_precision"] is None else f"{m['mean_average_precision']:.3f}"
         cells = [m["data"], f"{m['n']:,}", m["model"], f"{m['macro_f1']:.3f} ({low:.2f} to {high:.2f})"]
         cells += [f"{m['micro_f1']:.3f}", precision]
-        cells += [f"{m['labels'][name]['f1']:.3f}" if name in m["labels"] else "–" for name in labels]
+        cells += [_label_cell(m["labels"][name]) if name in m["labels"] else "–" for name in labels]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _label_cell(figures: dict[str, Any]) -> str:
+    shares = ("–" if figures[k] is None else f"{100 * figures[k]:.0f}" for k in ("precision", "recall"))
+    return f"{figures['f1']:.3f} ({'/'.join(shares)})"
 
 
 def report(paths: Sequence[Path], output: Path | None = None, insert: Path | None = None) -> str:

@@ -86,7 +86,7 @@ def rebuild(annotations: Path, sources: Path) -> list[dict[str, Any]]:
         if hash_of(text) != entry["sha256"]:
             raise ClaimsError(
                 f"{annotations}:{number}: the sentence at {entry['start']} of {key[0]} {key[1]} is not the one "
-                "that was labelled; get the publisher's file in the release that data/real_news/README.md names"
+                "that was labelled; get the publisher's own, unchanged file (data/real_news/README.md)"
             )
         kept = {name: entry[name] for name in ("labels", "source", "document", "stratum")}
         rows.append({"id": entry["id"], "text": text} | kept)
