@@ -19,9 +19,9 @@ LAYERS = [
     {"model_folder"},
     {"plots"},
     {"corpus", "encoders", "runtime"},
-    {"tfidf", "transformer", "tracking", "batch"},
+    {"tfidf", "transformer", "tracking", "batch", "distillation"},
     {"train", "evaluate", "report"},
-    {"curve"},
+    {"audit", "curve"},
     {"mlflow_model"},
     {"cli"},
 ]

@@ -95,7 +95,21 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     check.add_argument("--output", type=Path, help="figures of a corpus that passed (.json)")
     check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")
+    check.add_argument("--real", type=Path, help="published sentences that the corpus must be as varied as")
     _with_params(check)
+
+    realism = _command(tasks, "realism", _realism, "measure how far the corpus is from published sentences")
+    realism.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    realism.add_argument("--real", type=Path, required=True, help="published sentences (.jsonl, .csv, .tsv: text)")
+    realism.add_argument("--output", type=Path, help="folder for realism.md and realism.json")
+    _with_params(realism)
+
+    audit = _command(tasks, "audit", _audit, "flag the labels that a cross-validated model doubts")
+    audit.add_argument("--corpus", type=Path, default=Path("data/corpus"))
+    audit.add_argument("--kind", choices=("tfidf", "transformer"), default="transformer")
+    audit.add_argument("--work", type=Path, default=Path("build/audit"), help="where finished folds are kept")
+    audit.add_argument("--output", type=Path, default=Path("build/audit/flagged.jsonl"))
+    _with_params(audit)
 
     stats = _command(tasks, "stats", _stats, "describe the corpus in tables and pictures")
     stats.add_argument("--corpus", type=Path, default=Path("data/corpus"))
@@ -114,6 +128,14 @@ def _parser() -> argparse.ArgumentParser:
     curve.add_argument("--seeds", type=int, default=3)
     curve.add_argument("--output", type=Path, default=Path("experiments/learning_curve.json"))
     _with_params(curve)
+
+    teach = _command(commands, "teach", _teach, "write what trained models think of texts, for a smaller one to learn")
+    teach.add_argument("models", type=Path, nargs="+", help="model folders, the teachers")
+    teach.add_argument("--data", type=Path, default=Path("data/splits/train.jsonl"), help="labelled sentences")
+    teach.add_argument(
+        "--unlabelled", type=Path, default=Path("data/unlabelled"), help="folder of unlabelled sentences"
+    )
+    teach.add_argument("--output", type=Path, default=Path("data/teacher/probabilities.json"))
 
     splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
     splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))
@@ -150,7 +172,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     config = _config(arguments)
     corpus = read_located(arguments.corpus, config.labels)
-    problems = check_corpus(corpus, config.labels, config.corpus, arguments.against)
+    problems = check_corpus(corpus, config.labels, config.corpus, arguments.against, arguments.real)
     for problem in problems:
         _say(problem)
     if problems:
@@ -169,6 +191,31 @@ def _stats(arguments: argparse.Namespace) -> None:
     if arguments.insert is not None:
         insert_block(arguments.insert, text, "<!-- made by conflict-claims corpus stats -->", "<!-- end of stats -->")
     sys.stdout.write(text)
+
+
+def _realism(arguments: argparse.Namespace) -> None:
+    import json
+
+    from conflict_claims.corpus.realism import describe
+    from conflict_claims.corpus.records import read_rows, read_sentences
+
+    labels = _config(arguments).labels
+    batches = {p.name: [s.text for s in read_sentences(p, labels)] for p in sorted(arguments.corpus.glob("*.jsonl"))}
+    if not batches:
+        raise ClaimsError(f"{arguments.corpus}: expected a folder with .jsonl files, found none")
+    figures, text = describe(batches, [row["text"] for _, row in read_rows(arguments.real)])
+    if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "realism.md").write_text(text, encoding="utf-8")
+        (arguments.output / "realism.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def _audit(arguments: argparse.Namespace) -> None:
+    from conflict_claims.audit import audit
+
+    flagged = audit(arguments.corpus, arguments.work, arguments.output, _config(arguments), arguments.kind, _say)
+    _say(f"{flagged} sentences to read again in {arguments.output}")
 
 
 def _real_news(arguments: argparse.Namespace) -> None:
@@ -194,6 +241,14 @@ def _curve(arguments: argparse.Namespace) -> None:
         arguments.seeds,
         _say,
     )
+
+
+def _teach(arguments: argparse.Namespace) -> None:
+    from conflict_claims.corpus.records import read_rows
+    from conflict_claims.distillation import read_unlabelled, teach
+
+    texts = [row["text"] for _, row in read_rows(arguments.data)] + read_unlabelled(arguments.unlabelled)
+    _say(f"{teach(arguments.models, texts, arguments.output)} texts in {arguments.output}")
 
 
 def _splits(arguments: argparse.Namespace) -> None:

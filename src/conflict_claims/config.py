@@ -61,6 +61,14 @@ class NgramConfig(Section):
     max_features: Count | None = None
 
 
+class TeacherConfig(Section):
+    """What a model learns from larger ones."""
+
+    probabilities: str
+    unlabelled: str
+    weight: Annotated[float, Field(ge=0, le=1)]
+
+
 class TfidfConfig(Section):
     """The TF-IDF baseline: every value of `C` and `class_weight` is tried on the validation split."""
 
@@ -69,12 +77,15 @@ class TfidfConfig(Section):
     C: list[Positive] = Field(min_length=1)
     class_weight: list[Literal["balanced"] | None] = Field(min_length=1)
     seed: int
+    teacher: TeacherConfig | None = None
 
 
 class TransformerConfig(Section):
     """The fine-tuned encoder."""
 
     encoder: str
+    freeze_embeddings: bool = False
+    teacher: TeacherConfig | None = None
     max_tokens: Annotated[int, Field(ge=8, le=8192)]
     epochs: Count
     batch_size: Count

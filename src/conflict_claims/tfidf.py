@@ -30,8 +30,9 @@ class TfidfClassifier:
         self.seconds = 0.0
 
     def fit(self, texts: Sequence[str], y: Array, validation: tuple[Sequence[str], Array]) -> Self:
-        """Fit on `texts` with indicator `y` (n, K), keeping the setting with the best validation macro-F1."""
+        """Fit on `texts` with labels or probabilities `y` (n, K); keep the setting with the best validation macro-F1."""
         assert self.config is not None, "a loaded model has no training settings"
+        y = y > 0.5  # logistic regression here learns classes, not probabilities
         started = time.perf_counter()
         features = make_union(_vectorizer(self.config.word, "word"), _vectorizer(self.config.char, "char_wb"))
         x = features.fit_transform([normalise(text) for text in texts])

@@ -16,6 +16,7 @@ from conflict_claims import __version__, tracking
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig
 from conflict_claims.corpus.records import Sentence, fingerprint
 from conflict_claims.corpus.split import read_splits
+from conflict_claims.distillation import distil
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
@@ -47,12 +48,15 @@ class Data:
     train: list[Sentence]
     validation: list[Sentence]
     labels: tuple[str, ...]
+    held_out: frozenset[str]
+    """The stories of validation and test."""
 
     @classmethod
     def read(cls, folder: Path, labels: tuple[str, ...]) -> "Data":
         """Read a folder of splits."""
         splits = read_splits(folder, labels)
-        return cls(splits["train"], splits["validation"], labels)
+        held_out = frozenset(s.story for name in ("validation", "test") for s in splits[name])
+        return cls(splits["train"], splits["validation"], labels, held_out)
 
     @property
     def fingerprint(self) -> str:
@@ -132,6 +136,12 @@ def _fit(
 ) -> Classifier:
     texts, y = data.arrays(data.train)
     validation = data.arrays(data.validation)
+    key = data.key
+    if settings.teacher is not None:
+        labelled = len(texts)
+        texts, y = distil(texts, y, data.held_out, data.labels, settings.teacher)
+        key = hashlib.sha256(json.dumps([key, texts, y.tolist()]).encode()).hexdigest()
+        say(f"learning from a teacher too, and from {len(texts) - labelled} unlabelled sentences that it has read")
     if isinstance(settings, TfidfConfig):
         from conflict_claims.tfidf import TfidfClassifier
 
@@ -149,7 +159,7 @@ def _fit(
         run.metrics({k: v for k, v in figures.items() if k != "epoch"}, step=figures["epoch"])
 
     encoder = TransformerClassifier(data.labels, settings)
-    return encoder.fit(texts, y, validation, checkpoint_dir, data.key, report)
+    return encoder.fit(texts, y, validation, checkpoint_dir, key, report)
 
 
 def _save(

@@ -11,7 +11,8 @@ from typing import Any
 from conflict_claims.config import CorpusConfig
 from conflict_claims.corpus.agreement import alpha
 from conflict_claims.corpus.duplicates import near_duplicates
-from conflict_claims.corpus.records import Sentence, read_lines, read_sentences
+from conflict_claims.corpus.realism import variety
+from conflict_claims.corpus.records import Sentence, read_lines, read_rows, read_sentences
 from conflict_claims.errors import ClaimsError
 from conflict_claims.text import normalise
 
@@ -40,7 +41,11 @@ def read_located(folder: Path, labels: Sequence[str]) -> list[Located]:
 
 
 def check_corpus(
-    corpus: Sequence[Located], labels: Sequence[str], config: CorpusConfig, against: Sequence[Path] = ()
+    corpus: Sequence[Located],
+    labels: Sequence[str],
+    config: CorpusConfig,
+    against: Sequence[Path] = (),
+    real: Path | None = None,
 ) -> list[str]:
     """Run every gate.
 
@@ -49,6 +54,7 @@ def check_corpus(
         labels: the label set.
         config: the limits.
         against: files of other text that no sentence may share a run of 12 words with.
+        real: published sentences (column `text`) that the corpus must be as varied as.
 
     Returns:
         The problems, one line each; empty when the corpus passes.
@@ -64,6 +70,7 @@ def check_corpus(
         lambda: _duplicates(corpus, config),
         lambda: _openings(corpus, config),
         lambda: _overlap(corpus, against),
+        lambda: _variety(corpus, real),
     ]
     form = [problem for gate in gates[:3] for problem in gate()]
     return form or [problem for gate in gates[3:] for problem in gate()]  # figures of malformed records mean nothing
@@ -196,6 +203,17 @@ def _openings(corpus: Sequence[Located], config: CorpusConfig) -> Iterator[str]:
         if count <= config.opening_share * len(corpus):
             return
         yield f"{count} sentences begin {opening!r}; at most {config.opening_share:.1%} may: rewrite some"
+
+
+def _variety(corpus: Sequence[Located], real: Path | None) -> Iterator[str]:
+    if real is None:
+        return
+    ours, theirs = variety([item.sentence.text for item in corpus], [row["text"] for _, row in read_rows(real)])
+    if ours < theirs:
+        yield (
+            f"{ours:.1%} of the word 3-grams are distinct, against {theirs:.1%} in {real} at the same number of words: "
+            "write less alike"
+        )
 
 
 def _words(text: str) -> list[str]:

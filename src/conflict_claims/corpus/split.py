@@ -42,6 +42,17 @@ def split_by_story(
     return splits
 
 
+def folds_by_story(sentences: Sequence[Sentence], config: SplitsConfig, folds: int) -> list[list[int]]:
+    """Row numbers of `folds` disjoint parts of about equal size; stories that belong together share a part."""
+    number = {s.id: k for k, s in enumerate(sentences)}
+    groups = _groups(sentences, config.near_duplicate)
+    order = np.random.default_rng(config.seed).permutation(len(groups))
+    parts: list[list[int]] = [[] for _ in range(folds)]
+    for k in order:
+        min(parts, key=len).extend(number[s.id] for s in groups[k])
+    return [sorted(part) for part in parts]
+
+
 def _groups(sentences: Sequence[Sentence], threshold: float) -> list[list[Sentence]]:
     """Stories, those that share a near-duplicate joined (union-find over story names)."""
     parent = {s.story: s.story for s in sentences}

@@ -164,6 +164,8 @@ def train(model: torch.nn.Module, job: Job, report: Report) -> list[dict[str, An
     if config.threads:
         torch.set_num_threads(config.threads)
     model.to(world.device)
+    if config.freeze_embeddings:
+        model.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
     autocast = config.precision == "bf16" or (config.precision == "auto" and computes_bf16(world.device))
     optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=True)
     checkpoints = Checkpoints(job.checkpoint_dir, job.key, main=world.rank == 0)

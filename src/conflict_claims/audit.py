@@ -1,0 +1,93 @@
+"""The label audit: which labels does a model that has not seen the sentence find unlikely?"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from conflict_claims.config import Config
+from conflict_claims.corpus.records import Sentence, fingerprint, read_corpus
+from conflict_claims.corpus.split import folds_by_story, split_by_story, write_splits
+from conflict_claims.labels import to_indicator, to_names
+from conflict_claims.metrics import Array
+from conflict_claims.runtime import load
+from conflict_claims.train import Say, train
+
+FOLDS = 5
+
+
+def audit(
+    corpus: Path, work: Path, output: Path, config: Config, kind: str = "transformer", say: Say = lambda message: None
+) -> int:
+    """Flag the sentences whose labels a cross-validated model doubts, for a human to read again.
+
+    Five models are trained, each on four fifths of the stories; each gives probabilities to the fifth that it has not
+    seen. Confident learning (Northcutt, Jiang, Chuang 2021; cleanlab's multi-label filter, one label against the rest)
+    then says which labels are likelier wrong than right.
+
+    Args:
+        corpus: a corpus folder.
+        work: where the probabilities of each fold are kept; folds that are there already are not trained again.
+        output: JSONL to write, the most doubtful sentence first: `id, text, labels, doubted, probabilities`.
+        config: params.yaml, read.
+        kind: kind of model.
+        say: receives progress messages.
+
+    Returns:
+        How many sentences were flagged.
+    """
+    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
+    from cleanlab.multilabel_classification.rank import get_label_quality_scores
+
+    sentences = read_corpus(corpus, config.labels)
+    probabilities = cross_validated(sentences, work, config, kind, say)
+    y = to_indicator((s.labels for s in sentences), config.labels)
+    given = [[int(k) for k in np.flatnonzero(row)] for row in y]
+    issues = np.array(find_multilabel_issues_per_class(given, probabilities))
+    doubted = (issues if len(issues) == len(sentences) else issues.T).astype(bool)
+    quality = get_label_quality_scores(given, probabilities)
+    rows = [
+        {
+            "id": sentences[k].id,
+            "text": sentences[k].text,
+            "labels": list(sentences[k].labels),
+            "doubted": to_names(doubted[k : k + 1], config.labels)[0],
+            "probabilities": [round(float(p), 3) for p in probabilities[k]],
+        }
+        for k in np.argsort(quality)
+        if doubted[k].any()
+    ]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return len(rows)
+
+
+def cross_validated(sentences: Sequence[Sentence], work: Path, config: Config, kind: str, say: Say) -> Array:
+    """Probabilities of shape (n, K), each from a model that was not trained on the sentence's story."""
+    home = work / f"{kind}-{fingerprint(sentences)[:12]}"
+    home.mkdir(parents=True, exist_ok=True)
+    result = np.zeros((len(sentences), len(config.labels)))
+    for k, held_out in enumerate(folds_by_story(sentences, config.splits, FOLDS)):
+        path = home / f"fold-{k}.npy"
+        if not path.exists():
+            rest = [s for i, s in enumerate(sentences) if i not in set(held_out)]
+            probabilities = _held_out(rest, [sentences[i] for i in held_out], config, kind, say)
+            with (home / f".fold-{k}.saving").open("wb") as file:
+                np.save(file, probabilities, allow_pickle=False)
+            (home / f".fold-{k}.saving").replace(path)
+            say(f"fold {k + 1} of {FOLDS}: {len(held_out)} sentences read")
+        result[held_out] = np.load(path, allow_pickle=False)
+    return result
+
+
+def _held_out(rest: list[Sentence], held_out: list[Sentence], config: Config, kind: str, say: Say) -> Array:
+    """Train on `rest`, less a validation share for calibration; probabilities of `held_out`."""
+    splits = split_by_story(rest, config.labels, config.splits.model_copy(update={"validation": 0.08, "test": 0.02}))
+    splits["train"] += splits["test"]  # no test is needed here, only a little to calibrate on
+    with tempfile.TemporaryDirectory() as folder:
+        write_splits(splits, Path(folder) / "splits")
+        model = Path(folder) / "model"
+        train(kind, Path(folder) / "splits", model, config, track=False, say=say)
+        return load(model).predict_proba([s.text for s in held_out])
