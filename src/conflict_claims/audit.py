@@ -19,7 +19,13 @@ FOLDS = 5
 
 
 def audit(
-    corpus: Path, work: Path, output: Path, config: Config, kind: str = "transformer", say: Say = lambda message: None
+    corpus: Path,
+    work: Path,
+    output: Path,
+    config: Config,
+    kind: str = "transformer",
+    model: Path | None = None,
+    say: Say = lambda message: None,
 ) -> int:
     """Flag the sentences whose labels a cross-validated model doubts, for a human to read again.
 
@@ -33,6 +39,7 @@ def audit(
         output: JSONL to write, the most doubtful sentence first: `id, text, labels, doubted, probabilities`.
         config: params.yaml, read.
         kind: kind of model.
+        model: a trained model to ask instead; then only stories that it was not trained on are audited.
         say: receives progress messages.
 
     Returns:
@@ -42,7 +49,13 @@ def audit(
     from cleanlab.multilabel_classification.rank import get_label_quality_scores
 
     sentences = read_corpus(corpus, config.labels)
-    probabilities = cross_validated(sentences, work, config, kind, say)
+    if model is None:
+        probabilities = cross_validated(sentences, work, config, kind, say)
+    else:
+        auditor = load(model)
+        seen = set(auditor.manifest.training_stories)
+        sentences = [s for s in sentences if s.story not in seen]
+        probabilities = auditor.predict_proba([s.text for s in sentences])
     y = to_indicator((s.labels for s in sentences), config.labels)
     given = [[int(k) for k in np.flatnonzero(row)] for row in y]
     issues = np.array(find_multilabel_issues_per_class(given, probabilities))
@@ -83,9 +96,9 @@ def cross_validated(sentences: Sequence[Sentence], work: Path, config: Config, k
 
 
 def _held_out(rest: list[Sentence], held_out: list[Sentence], config: Config, kind: str, say: Say) -> Array:
-    """Train on `rest`, less a validation share for calibration; probabilities of `held_out`."""
-    splits = split_by_story(rest, config.labels, config.splits.model_copy(update={"validation": 0.08, "test": 0.02}))
-    splits["train"] += splits["test"]  # no test is needed here, only a little to calibrate on
+    """Train on `rest`, less a little to validate on; probabilities of `held_out`."""
+    shares = config.splits.model_copy(update={"validation": 0.08, "test": 0.02})  # training wants three parts
+    splits = split_by_story(rest, config.labels, shares)
     with tempfile.TemporaryDirectory() as folder:
         write_splits(splits, Path(folder) / "splits")
         model = Path(folder) / "model"

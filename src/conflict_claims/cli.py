@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     audit = _command(tasks, "audit", _audit, "flag the labels that a cross-validated model doubts")
     audit.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     audit.add_argument("--kind", choices=("tfidf", "transformer"), default="transformer")
+    audit.add_argument(
+        "--model", type=Path, help="ask this model instead, about the stories that it was not trained on"
+    )
     audit.add_argument("--work", type=Path, default=Path("build/audit"), help="where finished folds are kept")
     audit.add_argument("--output", type=Path, default=Path("build/audit/flagged.jsonl"))
     _with_params(audit)
@@ -214,7 +217,8 @@ def _realism(arguments: argparse.Namespace) -> None:
 def _audit(arguments: argparse.Namespace) -> None:
     from conflict_claims.audit import audit
 
-    flagged = audit(arguments.corpus, arguments.work, arguments.output, _config(arguments), arguments.kind, _say)
+    config = _config(arguments)
+    flagged = audit(arguments.corpus, arguments.work, arguments.output, config, arguments.kind, arguments.model, _say)
     _say(f"{flagged} sentences to read again in {arguments.output}")
 
 

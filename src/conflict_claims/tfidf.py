@@ -30,7 +30,7 @@ class TfidfClassifier:
         self.seconds = 0.0
 
     def fit(self, texts: Sequence[str], y: Array, validation: tuple[Sequence[str], Array]) -> Self:
-        """Fit on `texts` with labels or probabilities `y` (n, K); keep the setting with the best validation macro-F1."""
+        """Fit on `texts` with labels or probabilities `y` (n, K); the setting best on validation (macro-F1) is kept."""
         assert self.config is not None, "a loaded model has no training settings"
         y = y > 0.5  # logistic regression here learns classes, not probabilities
         started = time.perf_counter()
