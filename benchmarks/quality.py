@@ -1,0 +1,177 @@
+"""Train every contender and our own models on the same splits, and say how good each is and what it costs.
+
+    python benchmarks/quality.py [--quick] [--seeds 3] [--also FILE...] [--only NAME...]
+
+Each training is one row of the output file; rows that are there already are not trained again, so a run that was
+stopped goes on. Times are comparable within one run on one machine and nowhere else.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+import numpy as np
+from contenders import CONTENDERS, NOTES, Trained, size_of
+
+from conflict_claims.config import Config, load_config
+from conflict_claims.corpus.records import Sentence, fingerprint, read_sentences
+from conflict_claims.corpus.split import read_splits, write_splits
+from conflict_claims.curve import sample_stories
+from conflict_claims.encoders import find_encoder
+from conflict_claims.evaluate import describe
+from conflict_claims.labels import to_indicator
+from conflict_claims.report import insert_block
+from conflict_claims.runtime import load
+from conflict_claims.train import train
+
+QUICK = 1500
+OURS = {"ours: TF-IDF": "tfidf", "ours: transformer": "transformer"}
+KEY = ("contender", "seed", "corpus", "settings")
+BEGIN, END = "<!-- benchmark: made by make bench-quality -->", "<!-- end of benchmark -->"
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--splits", type=Path, default=Path("data/splits"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="other labelled files to score on")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=[*CONTENDERS, *OURS], help="these contenders alone")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} sentences, one seed: ten minutes")
+    parser.add_argument("--output", type=Path, help="rows (.json); a table of the same name (.md) lies beside")
+    parser.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train what is missing, then write the table."""
+    given = arguments()
+    config = load_config(given.params)
+    splits = read_splits(given.splits, config.labels)
+    name = "bench_quality_quick" if given.quick else "bench_quality"
+    output = given.output or Path(f"experiments/{name}.json")
+    files = [given.splits / "test.jsonl", *given.also]
+    rows: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8")) if output.exists() else []
+    for seed in range(1 if given.quick else given.seeds):
+        part = splits | {"train": sample_stories(splits["train"], QUICK, seed)} if given.quick else splits
+        for contender in given.only or [*CONTENDERS, *OURS]:
+            settings = getattr(config.train, OURS[contender]).model_dump_json() if contender in OURS else ""
+            key = (contender, seed, fingerprint([s for split in part.values() for s in split]), settings)
+            if key in {tuple(row[k] for k in KEY) for row in rows}:
+                continue
+            sys.stderr.write(f"{contender}, seed {seed}, {len(part['train'])} sentences\n")
+            row = dict(zip(KEY, key, strict=True)) | run(contender, seed, part, files, config)
+            rows.append(row | {"sentences": len(part["train"]), "date": str(date.today()), "machine": machine()})
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            scored = ", ".join(f"{file} {row['files'][file]['macro_f1']:.3f}" for file in row["files"])
+            sys.stderr.write(f"  {row['seconds']:.0f} s; macro-F1 {scored}\n")
+    text = table(rows[-1]["corpus"], rows)
+    output.with_suffix(".md").write_text(f"# Benchmark\n\n{text}\n", encoding="utf-8")
+    if given.insert is not None:
+        insert_block(given.insert, text, BEGIN, END)
+    sys.stdout.write(text + "\n")
+
+
+def run(
+    contender: str, seed: int, splits: dict[str, list[Sentence]], files: list[Path], config: Config
+) -> dict[str, Any]:
+    """Train one contender; its seconds, its bytes, and its figures on every file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        started = time.perf_counter()
+        if contender in OURS:
+            (predict, size), thresholds, seconds = ours(OURS[contender], seed, splits, config, folder)
+        else:
+            data = [
+                ([s.text for s in part], to_indicator((s.labels for s in part), config.labels))
+                for part in splits.values()
+            ]
+            predict, size = CONTENDERS[contender](data[0], data[1], config.labels, seed, find_encoder("minilm"), folder)
+            seconds, thresholds = time.perf_counter() - started, np.full(len(config.labels), 0.5)
+        scores = {}
+        for path in files:
+            sentences = read_sentences(path, config.labels)
+            y_true = to_indicator((s.labels for s in sentences), config.labels)
+            y_prob = np.asarray(predict([s.text for s in sentences]), dtype=float)
+            scores[path.name] = describe(sentences, y_true, y_prob, config.labels, thresholds)
+        return {"seconds": round(seconds, 1), "bytes": size, "files": scores}
+
+
+def ours(
+    kind: str, seed: int, splits: dict[str, list[Sentence]], config: Config, folder: Path
+) -> tuple[Trained, "np.ndarray[Any, Any]", float]:
+    """Our own model through the same door as a user's; export and calibration are part of its time."""
+    section = getattr(config.train, kind).model_copy(update={"seed": seed})
+    settings = config.model_copy(update={"train": config.train.model_copy(update={kind: section})})
+    write_splits(splits, folder / "splits")
+    started = time.perf_counter()
+    train(kind, folder / "splits", folder / "model", settings, track=False)
+    seconds = time.perf_counter() - started
+    model = load(folder / "model")
+    return (model.predict_proba, size_of(folder / "model")), model.thresholds, seconds
+
+
+def machine() -> str:
+    """Processor and cores, in words."""
+    cpu = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+        if cpu.exists()
+        else []
+    )
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+def table(corpus: str, rows: list[dict[str, Any]]) -> str:
+    """Means over seeds: of the score and of its interval's bounds; the range goes from the worst to the best seed."""
+    rows = [row for row in rows if row["corpus"] == corpus]
+    files = list(rows[0]["files"])
+    labels = list(rows[0]["files"][files[0]]["labels"])
+    parts = [f"{rows[0]['sentences']:,} training sentences; {rows[-1]['machine']}; {rows[-1]['date']}."]
+    for file in files:
+        head = ["contender", "seeds", "macro-F1 (95 %)", "seeds' range", "micro-F1", "mAP", *labels, "training s", "MB"]
+        lines = [f"**{file}**\n", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        groups = {name: [row for row in rows if row["contender"] == name] for name in [*CONTENDERS, *OURS]}
+        for name, group in sorted(groups.items(), key=lambda item: _mean(item[1], file, "macro_f1")):
+            if group:
+                lines.append(f"| {' | '.join(_cells(name, group, file, labels))} |")
+        parts.append("\n".join(lines))
+    parts.append("\n".join(f"- {name}: {note}" for name, note in NOTES.items()))
+    return "\n\n".join(parts)
+
+
+def _mean(group: list[dict[str, Any]], file: str, metric: str) -> float:
+    return statistics.fmean(row["files"][file][metric] for row in group) if group else 0.0
+
+
+def _cells(name: str, group: list[dict[str, Any]], file: str, labels: list[str]) -> list[str]:
+    f1 = [row["files"][file]["macro_f1"] for row in group]
+    low, high = (statistics.fmean(row["files"][file]["intervals"]["macro_f1"][k] for row in group) for k in (0, 1))
+    per_label = [statistics.fmean(row["files"][file]["labels"][label]["f1"] for row in group) for label in labels]
+    return [
+        name,
+        str(len(group)),
+        f"{statistics.fmean(f1):.3f} ({low:.2f} to {high:.2f})",
+        f"{min(f1):.3f} to {max(f1):.3f}",
+        f"{_mean(group, file, 'micro_f1'):.3f}",
+        f"{_mean(group, file, 'mean_average_precision'):.3f}",
+        *(f"{value:.3f}" for value in per_label),
+        f"{statistics.median(row['seconds'] for row in group):.0f}",
+        f"{statistics.median(row['bytes'] for row in group) / 1e6:.1f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
