@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--corpus", type=Path, default=Path("data/corpus"))
     check.add_argument("--output", type=Path, help="figures of a corpus that passed (.json)")
     check.add_argument("--against", type=Path, nargs="*", default=[], help="text that no sentence may be copied from")
+    check.add_argument("--unlabelled", type=Path, help="folder of unlabelled sentences to check too")
     check.add_argument("--real", type=Path, help="published sentences that the corpus must be as varied as")
     _with_params(check)
 
@@ -172,10 +173,14 @@ def _check(arguments: argparse.Namespace) -> None:
     import json
 
     from conflict_claims.corpus.check import check_corpus, read_located, summary
+    from conflict_claims.corpus.unlabelled import check_unlabelled, read_unlabelled
 
     config = _config(arguments)
     corpus = read_located(arguments.corpus, config.labels)
     problems = check_corpus(corpus, config.labels, config.corpus, arguments.against, arguments.real)
+    if arguments.unlabelled is not None:
+        unlabelled = read_unlabelled(arguments.unlabelled)
+        problems += check_unlabelled(unlabelled, corpus, config.splits.near_duplicate, arguments.against)
     for problem in problems:
         _say(problem)
     if problems:
@@ -249,9 +254,11 @@ def _curve(arguments: argparse.Namespace) -> None:
 
 def _teach(arguments: argparse.Namespace) -> None:
     from conflict_claims.corpus.records import read_rows
-    from conflict_claims.distillation import read_unlabelled, teach
+    from conflict_claims.corpus.unlabelled import read_unlabelled
+    from conflict_claims.distillation import teach
 
-    texts = [row["text"] for _, row in read_rows(arguments.data)] + read_unlabelled(arguments.unlabelled)
+    texts = [row["text"] for _, row in read_rows(arguments.data)]
+    texts += [item.sentence.text for item in read_unlabelled(arguments.unlabelled)]
     _say(f"{teach(arguments.models, texts, arguments.output)} texts in {arguments.output}")
 
 

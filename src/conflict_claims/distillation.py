@@ -10,12 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from conflict_claims.config import TeacherConfig
-from conflict_claims.corpus.records import read_rows
+from conflict_claims.corpus.unlabelled import read_unlabelled
 from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import Array
 from conflict_claims.runtime import load
@@ -86,23 +85,9 @@ def distil(
         )
     soft = teacher.soft(texts)
     mixed = np.where(np.isnan(soft), y, (1 - config.weight) * y + config.weight * soft)
-    more = [text for text in read_unlabelled(Path(config.unlabelled)) if text_key(text) in teacher.probabilities]
+    unlabelled = [item.sentence.text for item in read_unlabelled(Path(config.unlabelled))]
+    more = [text for text in unlabelled if text_key(text) in teacher.probabilities]
     return [*texts, *more], np.concatenate([mixed, teacher.soft(more)])
-
-
-def read_unlabelled(folder: Path) -> list[str]:
-    """The column `text` of every JSONL file in a folder."""
-    paths = sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise ClaimsError(f"{folder}: expected a folder with .jsonl files of unlabelled sentences, found none")
-    return [_text(row, f"{path}:{number}") for path in paths for number, row in read_rows(path)]
-
-
-def _text(row: dict[str, Any], where: str) -> str:
-    text = row.get("text")
-    if not isinstance(text, str) or not text.strip():
-        raise ClaimsError(f"{where}: expected a sentence in 'text', found {text!r}")
-    return text
 
 
 def teach(models: Sequence[Path], texts: Sequence[str], output: Path) -> int:

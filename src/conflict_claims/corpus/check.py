@@ -61,7 +61,7 @@ def check_corpus(
     """
     gates: list[Callable[[], Iterator[str]]] = [
         lambda: _ids(corpus),
-        lambda: _characters(corpus),
+        lambda: characters(corpus),
         lambda: _annotations(corpus, labels),
         lambda: _agreement(corpus, labels, config),
         lambda: _balance(corpus, labels, config),
@@ -69,7 +69,7 @@ def check_corpus(
         lambda: _lengths(corpus, config),
         lambda: _duplicates(corpus, config),
         lambda: _openings(corpus, config),
-        lambda: _overlap(corpus, against),
+        lambda: overlap(corpus, against),
         lambda: _variety(corpus, real),
     ]
     form = [problem for gate in gates[:3] for problem in gate()]
@@ -96,7 +96,8 @@ def _ids(corpus: Sequence[Located]) -> Iterator[str]:
             yield f"{item.place}: sentence {s.id} lacks its genre or setting; fill it"
 
 
-def _characters(corpus: Sequence[Located]) -> Iterator[str]:
+def characters(corpus: Sequence[Located]) -> Iterator[str]:
+    """Sentences with invisible characters or broken encoding."""
     for item in corpus:
         if normalise(item.sentence.text) != item.sentence.text:
             yield (
@@ -220,7 +221,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _overlap(corpus: Sequence[Located], against: Sequence[Path]) -> Iterator[str]:
+def overlap(corpus: Sequence[Located], against: Sequence[Path]) -> Iterator[str]:
     """Runs of words that a sentence shares with other text, whatever its format: only words count."""
     runs: dict[tuple[str, ...], Located] = {}
     for item in corpus:
