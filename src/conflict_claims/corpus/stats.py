@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from conflict_claims.corpus.agreement import alpha
 from conflict_claims.corpus.records import Sentence, read_sentences
@@ -109,6 +110,7 @@ def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
         "**Batches and agreement** (Krippendorff's alpha between the writer and the blind second reader, before "
         "differences were settled)\n\n"
         + _table(["file", "sentences", "stories", "settled by a third reading", *labels], _batch_rows(batches, labels)),
+        f"**Label audit**: {_audited(sentences)}",
         "**Genres**\n\n" + _table(["genre", "sentences", "share"], genre_rows),
         "**Stories by region and decade of the setting**\n\n"
         + _table(["region", *decades], [(r, *(places[r][d] for d in decades)) for r in REGIONS if r in places]),
@@ -125,9 +127,27 @@ def _label_rows(sentences: list[Sentence], labels: Sequence[str]) -> list[tuple[
 
 def _batch_rows(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> Iterable[tuple[object, ...]]:
     for name, sentences in batches.items():
-        settled = sum(len(s.annotations) > 2 for s in sentences)
+        settled = sum(len(_before_audit(s)) > 2 for s in sentences)
         values = (f"{value:.3f}" for value in alpha(sentences, labels).values())
         yield (name, len(sentences), len({s.story for s in sentences}), settled, *values)
+
+
+AUDIT = "audit"
+"""The reader's name in the annotations of sentences that the label audit had read again."""
+
+
+def _before_audit(sentence: Sentence) -> list[dict[str, Any]]:
+    return [a for a in sentence.annotations if a["annotator"] != AUDIT]
+
+
+def _audited(sentences: Iterable[Sentence]) -> str:
+    """How many sentences were read again in the label audit, and what changed."""
+    again = [s for s in sentences if len(_before_audit(s)) < len(s.annotations)]
+    changes = [set(s.labels) ^ set(_before_audit(s)[-1]["labels"]) for s in again]
+    return (
+        f"{len(again)} sentences that a model doubted were read again; {sum(map(bool, changes))} of them "
+        f"changed, {sum(map(len, changes))} labels in all."
+    )
 
 
 def draw(sentences: list[Sentence], labels: Sequence[str], folder: Path) -> None:
