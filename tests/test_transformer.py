@@ -161,7 +161,7 @@ def test_moving_a_sentence_between_splits_is_other_data(splits):
     assert replace(data, labels=data.labels[::-1]).key != data.key
 
 
-@pytest.mark.parametrize("name", ["DistilBert", "MPNet", "ModernBert"])
+@pytest.mark.parametrize("name", ["DistilBert", "MPNet", "ModernBert", "DebertaV2", "XLMRoberta"])
 def test_other_architectures_are_trained_and_exported_too(name, tiny_encoder, config, tmp_path):
     import transformers
 

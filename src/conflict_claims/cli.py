@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     teach.add_argument(
         "--unlabelled", type=Path, default=Path("data/unlabelled"), help="folder of unlabelled sentences"
     )
-    teach.add_argument("--output", type=Path, default=Path("data/teacher/probabilities.json"))
+    teach.add_argument("--output", type=Path, default=Path("data/teacher/mpnet.json"))
 
     splits = _command(commands, "splits", _splits, "deal the corpus out to train, validation and test")
     splits.add_argument("--corpus", type=Path, default=Path("data/corpus"))

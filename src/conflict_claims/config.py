@@ -105,8 +105,8 @@ class TransformerConfig(Section):
 
     def for_encoder(self, encoder: str | None = None) -> "TransformerConfig":
         """The section itself; or, for another encoder than its own, what `presets` says of that one on top."""
-        preset = {} if encoder is None else self.presets.get(encoder, {})
-        values = self.model_dump(exclude={"presets"}) | preset | {"encoder": encoder or self.encoder}
+        preset = {} if encoder is None else {"encoder": encoder} | self.presets.get(encoder, {})
+        values = self.model_dump(exclude={"presets"}) | preset
         return TransformerConfig.model_validate(values)
 
 
