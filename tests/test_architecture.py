@@ -17,7 +17,7 @@ LAYERS = [
     {"labels", "text"},
     {"config", "metrics"},
     {"model_folder"},
-    {"plots"},
+    {"plots", "fast_tfidf"},
     {"corpus", "encoders", "runtime"},
     {"tfidf", "transformer", "tracking", "batch", "distillation"},
     {"train", "evaluate", "report"},

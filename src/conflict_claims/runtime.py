@@ -150,12 +150,13 @@ def default_model() -> Path:
 def _load_tfidf(folder: Path, manifest: Manifest, threads: int) -> Callable[[Sequence[str]], Array]:
     import skops.io
 
+    from conflict_claims.fast_tfidf import FastTfidf
+
     path = check_file(folder, manifest, "model.skops")
     unknown = skops.io.get_untrusted_types(file=path)
     if unknown:
         raise ClaimsError(f"{path} holds types that a TF-IDF model has no use for ({', '.join(unknown)}); not loaded")
-    pipeline = skops.io.load(path, trusted=[])
-    return lambda texts: np.asarray(pipeline.decision_function(list(texts))).reshape(len(texts), -1)
+    return FastTfidf(skops.io.load(path, trusted=[]))
 
 
 def _load_transformer(folder: Path, manifest: Manifest, threads: int) -> Callable[[Sequence[str]], Array]:

@@ -1,0 +1,43 @@
+"""The same numbers as scikit-learn's own pipeline, whatever the text."""
+
+import numpy as np
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conflict_claims import fast_tfidf
+from conflict_claims.fast_tfidf import FastTfidf
+
+from .conftest import corpus_rows
+
+
+@pytest.fixture(scope="module")
+def pair(models):
+    pipeline = skops.io.load(models / "tfidf/model.skops", trusted=[])
+    return pipeline, FastTfidf(pipeline)
+
+
+def test_the_same_numbers_as_scikit_learn_on_the_corpus(pair):
+    pipeline, fast = pair
+    texts = [row["text"] for row in corpus_rows(("batch1.jsonl",))[:400]]
+    assert np.allclose(pipeline.decision_function(texts), fast(texts), atol=1e-3)
+    assert np.allclose(fast(texts), fast(texts[::-1])[::-1], atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
+def test_the_same_numbers_on_any_text(pair, texts):
+    pipeline, fast = pair
+    assert np.allclose(pipeline.decision_function(texts), fast(texts), atol=1e-3)
+
+
+def test_a_memory_that_is_full_changes_nothing(pair, monkeypatch):
+    pipeline, _ = pair
+    monkeypatch.setattr(fast_tfidf, "KEPT_WORDS", 5)
+    texts = [row["text"] for row in corpus_rows()[:20]]
+    assert np.allclose(pipeline.decision_function(texts), FastTfidf(pipeline)(texts), atol=1e-3)
+
+
+def test_no_text_gives_no_row(pair):
+    assert pair[1]([]).shape == (0, 4)
