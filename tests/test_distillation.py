@@ -107,3 +107,17 @@ def test_word_embeddings_that_are_frozen_do_not_move(splits, config, tmp_path, t
     name = "embeddings.word_embeddings.weight"
     assert (after[f"bert.{name}"] == before[name]).all()
     assert (after["bert.encoder.layer.0.output.dense.weight"] != before["encoder.layer.0.output.dense.weight"]).any()
+
+
+def test_texts_of_an_older_file_are_not_read_again_unless_the_teacher_is_another(models, tmp_path, monkeypatch):
+    from conflict_claims.runtime import ClaimModel
+
+    output, read = tmp_path / "teacher.json", []
+    whole = ClaimModel.predict_proba
+    monkeypatch.setattr(ClaimModel, "predict_proba", lambda self, texts: read.extend(texts) or whole(self, texts))
+    assert teach([models / "tfidf"], ["One.", "Two.", "One."], output) == 2
+    assert teach([models / "tfidf"], ["Two.", "Three."], output) == 2 and read == ["One.", "Two.", "Three."]
+    held = json.loads(output.read_text(encoding="utf-8"))["probabilities"]
+    assert len(held) == 2
+    teach([models / "transformer"], ["Two."], output)
+    assert read[-1] == "Two." and json.loads(output.read_text(encoding="utf-8"))["probabilities"] != held

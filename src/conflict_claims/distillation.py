@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from conflict_claims.config import TeacherConfig
 from conflict_claims.corpus.unlabelled import read_unlabelled
 from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import Array
-from conflict_claims.runtime import load
+from conflict_claims.runtime import ClaimModel, load
 from conflict_claims.text import normalise
 
 REMAKE = "make it anew with `conflict-claims teach`, or train without it (teacher: null)"
@@ -93,6 +94,8 @@ def distil(
 def teach(models: Sequence[Path], texts: Sequence[str], output: Path) -> int:
     """Write what models think of texts: the mean of their calibrated probabilities.
 
+    Texts that an older file of the same teachers holds already are not read again.
+
     Args:
         models: model folders with the same labels in the same order.
         texts: sentences; equal ones count once.
@@ -101,28 +104,44 @@ def teach(models: Sequence[Path], texts: Sequence[str], output: Path) -> int:
     Returns:
         The number of distinct texts.
     """
-    keys = {text_key(text): text for text in texts}
     loaded = [load(folder) for folder in models]
     for folder, model in zip(models, loaded, strict=True):
         if model.labels != loaded[0].labels:
             raise ClaimsError(f"{folder} has other labels than {models[0]}; teachers must agree on them")
-    mean = np.mean([model.predict_proba(list(keys.values())) for model in loaded], axis=0)
-    values = {
+    about = {
         "labels": list(loaded[0].labels),
-        "teachers": [
-            {
-                "encoder": model.manifest.settings.get("encoder", model.manifest.kind),
-                "seed": model.manifest.settings.get("seed"),
-                "corpus": model.manifest.corpus_fingerprint,
-                "validation_macro_f1": round(model.manifest.validation["macro_f1"], 4),
-            }
-            for model in loaded
-        ],
+        "teachers": [_identity(model) for model in loaded],
         "training_stories": sorted({story for model in loaded for story in model.manifest.training_stories}),
-        "probabilities": {key: [round(float(value), 3) for value in row] for key, row in zip(keys, mean, strict=True)},
     }
+    keys = {text_key(text): text for text in texts}
+    known = _already_read(output, about)
+    new = {key: text for key, text in keys.items() if key not in known}
+    if new:
+        mean = np.mean([model.predict_proba(list(new.values())) for model in loaded], axis=0)
+        known |= {key: [round(float(value), 3) for value in row] for key, row in zip(new, mean, strict=True)}
+    values = about | {"probabilities": {key: known[key] for key in keys}}
     output.parent.mkdir(parents=True, exist_ok=True)
     saving = output.with_name(f".{output.name}.saving")
     saving.write_text(json.dumps(values, separators=(",", ":")).replace("],", "],\n") + "\n", encoding="utf-8")
     saving.replace(output)
     return len(keys)
+
+
+def _identity(model: ClaimModel) -> dict[str, Any]:
+    manifest = model.manifest
+    return {
+        "encoder": manifest.settings.get("encoder", manifest.kind),
+        "seed": manifest.settings.get("seed"),
+        "corpus": manifest.corpus_fingerprint,
+        "weights": manifest.files.get("model.onnx", manifest.files.get("model.skops")),
+        "validation_macro_f1": round(manifest.validation["macro_f1"], 4),
+    }
+
+
+def _already_read(path: Path, about: dict[str, Any]) -> dict[str, list[float]]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        same = all(values[key] == value for key, value in about.items())
+        return dict(values["probabilities"]) if same else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

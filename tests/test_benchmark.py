@@ -1,0 +1,48 @@
+"""The benchmark trains, scores, resumes and writes its table."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import ROOT
+
+
+def bench(splits, params_file, output, *more):
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks/quality.py"),
+        "--splits",
+        str(splits),
+        "--params",
+        str(params_file),
+    ]
+    command += ["--output", str(output), "--seeds", "1", *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, cwd=output.parent)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def test_contenders_are_scored_on_every_file_and_not_trained_twice(splits, params_file, tmp_path):
+    output = tmp_path / "bench.json"
+    page = tmp_path / "page.md"
+    page.write_text(
+        "a\n<!-- benchmark: made by make bench-quality -->\n<!-- end of benchmark -->\nz\n", encoding="utf-8"
+    )
+    more = ["--also", str(splits / "validation.jsonl"), "--only", "scikit-learn", "ours: TF-IDF", "--insert", str(page)]
+    done = bench(splits, params_file, output, *more)
+    rows = json.loads(output.read_text(encoding="utf-8"))
+    assert [row["contender"] for row in rows] == ["scikit-learn", "ours: TF-IDF"]
+    for row in rows:
+        assert set(row["files"]) == {"test.jsonl", "validation.jsonl"} and row["seconds"] > 0 and row["bytes"] > 1000
+        assert all(0.2 < figures["macro_f1"] < 1 for figures in row["files"].values())
+    table = output.with_suffix(".md").read_text(encoding="utf-8")
+    assert table.count("| ours: TF-IDF |") == 2 and done.stdout.strip() in page.read_text(encoding="utf-8")
+    again = bench(splits, params_file, output, *more)
+    assert "seed 0" not in again.stderr and json.loads(output.read_text(encoding="utf-8")) == rows
+
+
+def test_an_unknown_contender_is_refused(splits, params_file, tmp_path):
+    with pytest.raises(AssertionError, match="invalid choice"):
+        bench(splits, params_file, tmp_path / "bench.json", "--only", "oracle")
