@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
     evaluate.add_argument("--plots", type=Path, help="folder for pictures")
 
+    behaviour = _command(commands, "check-behaviour", _check_behaviour, "try a model on cases that it must get right")
+    behaviour.add_argument("model", type=Path, help="model folder")
+    behaviour.add_argument("--cases", type=Path, default=Path("tests/behaviour"), help="folder of .yaml files")
+    behaviour.add_argument("--output", type=Path, help="rates and failures to write (.json)")
+    behaviour.add_argument("--recorded", type=Path, help="rates written before; a family that got worse is an error")
+
     train = _command(commands, "train", _train, "train a model")
     train.add_argument("kind", choices=("tfidf", "transformer"))
     train.add_argument("--data", type=Path, default=Path("data/splits"), help="folder of splits (default: data/splits)")
@@ -295,6 +301,40 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     figures = evaluate(arguments.model, arguments.data, arguments.output, arguments.plots, arguments.only)
     Console().print(_metrics_table(figures))
+
+
+def _check_behaviour(arguments: argparse.Namespace) -> None:
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from conflict_claims.behaviour import check_behaviour, read_families, worse
+    from conflict_claims.runtime import load
+
+    model = load(arguments.model)
+    rows = check_behaviour(model, read_families(arguments.cases, model.labels))
+    cases, failed = (sum(row[key] for row in rows) for key in ("cases", "failed"))
+    table = Table(
+        "family", "kind", "cases", "failed", "rate", title=f"{arguments.model}: {failed} of {cases} cases fail"
+    )
+    for row in sorted(rows, key=lambda row: -row["failed"] / row["cases"]):
+        cells = (
+            row["family"],
+            row["kind"],
+            str(row["cases"]),
+            str(row["failed"]),
+            f"{row['failed'] / row['cases']:.0%}",
+        )
+        table.add_row(*cells)
+    Console().print(table)
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if arguments.recorded is not None:
+        problems = worse(rows, json.loads(arguments.recorded.read_text(encoding="utf-8")))
+        if problems:
+            raise ClaimsError("; ".join(problems))
 
 
 def _metrics_table(figures: dict[str, Any]) -> "Table":
