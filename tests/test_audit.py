@@ -5,6 +5,7 @@ import json
 import pytest
 
 from conflict_claims.audit import FOLDS, audit
+from conflict_claims.config import TeacherConfig
 from conflict_claims.corpus.records import read_corpus
 from conflict_claims.corpus.split import folds_by_story
 
@@ -42,6 +43,14 @@ def test_planted_errors_are_doubted_and_finished_folds_are_not_trained_again(tmp
     assert audit(*arguments, say=said.append) == count
     assert (tmp_path / "flagged.jsonl").read_bytes() == before
     assert sum(message.startswith("training") for message in said) == FOLDS
+
+
+def test_folds_learn_from_labels_alone_for_a_teacher_may_know_them(tmp_path, config):
+    teacher = TeacherConfig(probabilities="nowhere.json", unlabelled="nowhere", weight=0.5)
+    sections = {k: getattr(config.train, k).model_copy(update={"teacher": teacher}) for k in ("tfidf", "transformer")}
+    taught = config.model_copy(update={"train": config.train.model_copy(update=sections)})
+    write_jsonl(tmp_path / "corpus/a.jsonl", corpus_rows())
+    assert audit(tmp_path / "corpus", tmp_path / "work", tmp_path / "flagged.jsonl", taught, "tfidf") > 0
 
 
 def test_a_trained_model_is_asked_only_about_stories_that_it_has_not_seen(tmp_path, config, models):

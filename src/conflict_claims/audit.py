@@ -102,5 +102,5 @@ def _held_out(rest: list[Sentence], held_out: list[Sentence], config: Config, ki
     with tempfile.TemporaryDirectory() as folder:
         write_splits(splits, Path(folder) / "splits")
         model = Path(folder) / "model"
-        train(kind, Path(folder) / "splits", model, config, track=False, say=say)
+        train(kind, Path(folder) / "splits", model, config.without_teacher(), track=False, say=say)
         return load(model).predict_proba([s.text for s in held_out])

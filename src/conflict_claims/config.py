@@ -149,6 +149,13 @@ class Config(Section):
             raise ValueError(f"corpus.positives names {min(unknown)!r}, which is not in labels")
         return self
 
+    def without_teacher(self) -> "Config":
+        """The same, learning from labels alone: for folds and samples that a teacher may have been trained on."""
+        kinds = {
+            kind: getattr(self.train, kind).model_copy(update={"teacher": None}) for kind in ("tfidf", "transformer")
+        }
+        return self.model_copy(update={"train": self.train.model_copy(update=kinds)})
+
 
 def load_config(path: Path) -> Config:
     """Read params.yaml.

@@ -33,7 +33,7 @@ def learning_curve(
         data_dir: a folder of splits; validation and test stay whole.
         output: a JSON file. Trainings that it holds already are not repeated, so a killed run goes on. A picture of
             the same name is drawn beside it.
-        config: params.yaml, read.
+        config: params.yaml, read; the models learn from labels alone, whatever it says of a teacher.
         also: other labelled files to score on.
         sizes: sentences to train on; a size above that of the train split means all of it.
         seeds: trainings of each size; each seed draws its own stories and its own start.
@@ -82,7 +82,8 @@ def sample_stories(sentences: Sequence[Sentence], size: int, seed: int) -> list[
 def _scores(
     kind: str, splits: dict[str, list[Sentence]], seed: int, config: Config, also: Sequence[Path]
 ) -> dict[str, float]:
-    settings = config.train.model_copy(update={kind: getattr(config.train, kind).model_copy(update={"seed": seed})})
+    labels_alone = config.without_teacher().train
+    settings = labels_alone.model_copy(update={kind: getattr(labels_alone, kind).model_copy(update={"seed": seed})})
     with tempfile.TemporaryDirectory() as folder:
         data, model = Path(folder) / "splits", Path(folder) / "model"
         write_splits(splits, data)
