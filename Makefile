@@ -62,6 +62,9 @@ results: install  ## the results table of README, on the test split and on REAL_
 	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --only stratum=natural \
 	    --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
+	for m in tfidf transformer mpnet; do \
+	  conflict-claims check-behaviour models/$$m --output experiments/behaviour/$$m.json > /dev/null || exit; \
+	done
 	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
 
 realism: install  ## how far the corpus is from REAL_NEWS

@@ -1,5 +1,6 @@
 """Figures cannot rot: what README shows is made from the metrics files beside it."""
 
+import json
 import re
 import shlex
 
@@ -14,6 +15,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_results_table_is_that_of_the_metrics_files():
     table = README.split(BEGIN)[1].split(END)[0].strip()
     assert table == results_table(read_metrics(sorted((ROOT / "experiments/results").glob("*.json"))))  # make results
+
+
+def test_the_behaviour_figures_are_those_of_the_files():
+    failed = {}
+    for path in (ROOT / "experiments/behaviour").glob("*.json"):  # conflict-claims check-behaviour models/NAME --output
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        failed[path.stem] = sum(row["failed"] for row in rows)
+        cases = sum(row["cases"] for row in rows)
+    said = f"`transformer` fails {failed['transformer']}, `mpnet` {failed['mpnet']}, `tfidf` {failed['tfidf']}"
+    assert said in README and re.search(rf"Of {cases}\s+hand-written", README)
 
 
 def test_every_command_of_the_readme_is_one_that_the_command_line_has():
