@@ -51,7 +51,6 @@ corpus-stats: install  ## the tables and pictures of the datasheet
 	conflict-claims corpus stats --output experiments/corpus --insert data/corpus/README.md > /dev/null
 
 audit: install  ## flag the labels that a cross-validated model doubts (half an hour on two cores)
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,audit]"
 	conflict-claims corpus audit
 
 REAL_NEWS ?= ../shared/real_news/sentences.jsonl

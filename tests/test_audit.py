@@ -2,16 +2,12 @@
 
 import json
 
-import pytest
-
 from conflict_claims.audit import FOLDS, audit
 from conflict_claims.config import TeacherConfig
 from conflict_claims.corpus.records import read_corpus
 from conflict_claims.corpus.split import folds_by_story
 
 from .conftest import LABELS, corpus_rows, write_jsonl
-
-pytest.importorskip("cleanlab", reason="pip install -e '.[audit]'")
 
 
 def test_folds_are_disjoint_whole_and_keep_stories_together(tmp_path, config):

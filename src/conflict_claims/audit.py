@@ -10,6 +10,7 @@ import numpy as np
 from conflict_claims.config import Config
 from conflict_claims.corpus.records import Sentence, fingerprint, read_corpus
 from conflict_claims.corpus.split import folds_by_story, split_by_story, write_splits
+from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator, to_names
 from conflict_claims.metrics import Array
 from conflict_claims.runtime import load
@@ -45,8 +46,11 @@ def audit(
     Returns:
         How many sentences were flagged.
     """
-    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
-    from cleanlab.multilabel_classification.rank import get_label_quality_scores
+    try:
+        from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
+        from cleanlab.multilabel_classification.rank import get_label_quality_scores
+    except ModuleNotFoundError:
+        raise ClaimsError("the label audit needs cleanlab; install it with pip install -e '.[train,dev]'") from None
 
     sentences = read_corpus(corpus, config.labels)
     if model is None:
