@@ -5,7 +5,7 @@ import pytest
 
 from conflict_claims.cli import main
 from conflict_claims.config import load_config
-from conflict_claims.corpus.check import Located, _overlap, check_corpus, read_located
+from conflict_claims.corpus.check import Located, check_corpus, overlap, read_located
 from conflict_claims.corpus.real_news import hash_of, rebuild
 from conflict_claims.corpus.records import Sentence
 from conflict_claims.corpus.stats import decade_of, near_misses, region_of
@@ -114,20 +114,20 @@ def test_text_that_was_copied_is_found_whatever_its_case_and_format(corpus, tmp_
     (tmp_path / "other.json").write_text(
         json.dumps({"body": f"Before. {copied.text.upper()} After."}), encoding="utf-8"
     )
-    found = list(_overlap(corpus, [tmp_path]))
+    found = list(overlap(corpus, [tmp_path]))
     assert len(found) == 1 and copied.id in found[0] and "write it anew" in found[0]
     words = copied.text.split()
     random.Random(0).shuffle(words)
     (tmp_path / "other.json").write_text(" ".join(words), encoding="utf-8")
-    assert list(_overlap(corpus, [tmp_path])) == []
+    assert list(overlap(corpus, [tmp_path])) == []
     with pytest.raises(ClaimsError, match="no such file or folder"):
-        list(_overlap(corpus, [tmp_path / "none"]))
+        list(overlap(corpus, [tmp_path / "none"]))
 
 
 def test_nothing_of_the_corpus_is_taken_from_the_real_news(corpus):
     if not SHARED.is_dir():
         pytest.skip("the real news is not at ../shared/real_news")
-    assert list(_overlap(corpus, [SHARED])) == []
+    assert list(overlap(corpus, [SHARED])) == []
 
 
 def test_the_command_ends_with_status_2_and_the_count(tmp_path, capsys):
