@@ -50,7 +50,7 @@ teacher: mpnet  ## train the teacher, and write what it thinks of the sentences 
 corpus-stats: install  ## the tables and pictures of the datasheet
 	conflict-claims corpus stats --output experiments/corpus --insert data/corpus/README.md > /dev/null
 
-audit: install  ## flag the labels that a cross-validated model doubts (half an hour on two cores)
+audit: install  ## flag the labels that a cross-validated model doubts (more than half an hour on two cores)
 	conflict-claims corpus audit
 
 REAL_NEWS ?= ../shared/real_news/sentences.jsonl
@@ -71,7 +71,7 @@ realism: install  ## how far the corpus is from REAL_NEWS
 
 bench-quality: install  ## every contender on the same splits (hours on two cores; goes on where it was stopped; QUICK=--quick)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,bench]"
-	python benchmarks/quality.py --also $(REAL_NEWS) $(QUICK)
+	python benchmarks/quality.py --also $(REAL_NEWS) $(QUICK) $(if $(QUICK),,--insert README.md)
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

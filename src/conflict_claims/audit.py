@@ -28,7 +28,7 @@ def audit(
     model: Path | None = None,
     say: Say = lambda message: None,
 ) -> int:
-    """Flag the sentences whose labels a cross-validated model doubts, for a human to read again.
+    """Flag the sentences whose labels a cross-validated model doubts, to be read again.
 
     Five models are trained, each on four fifths of the stories; each gives probabilities to the fifth that it has not
     seen. Confident learning (Northcutt, Jiang, Chuang 2021; cleanlab's multi-label filter, one label against the rest)
