@@ -74,6 +74,8 @@ def test_a_teacher_that_was_trained_on_held_out_stories_is_refused(splits, confi
     ("content", "message"),
     [
         (None, "no such file of a teacher's probabilities"),
+        ('{"labels": ["a"], "training_stories": [], "probabilities": {"x": [0.1, 0.2]}}', "one probability a label"),
+        ('{"labels": ["a"], "training_stories": [], "probabilities": []}', "is not a file of a teacher"),
         ("{", "is not a file of a teacher's probabilities"),
         ('{"labels": ["storm"], "training_stories": [], "probabilities": {}}', "was made for the labels storm"),
     ],

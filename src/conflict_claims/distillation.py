@@ -47,9 +47,11 @@ class Teacher:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             teacher = cls(tuple(values["labels"]), frozenset(values["training_stories"]), values["probabilities"])
+            if any(len(row) != len(teacher.labels) for row in teacher.probabilities.values()):
+                raise KeyError("each text needs one probability a label")
         except FileNotFoundError:
             raise ClaimsError(f"{path}: no such file of a teacher's probabilities; {REMAKE}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ClaimsError(f"{path} is not a file of a teacher's probabilities ({error}); {REMAKE}") from None
         if teacher.labels != tuple(labels):
             found, expected = ", ".join(teacher.labels), ", ".join(labels)
