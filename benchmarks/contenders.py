@@ -7,11 +7,11 @@ tutorials do; our own models bring their thresholds.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from conflict_claims.metrics import Array
+
 Trained = tuple[Callable[[Sequence[str]], Array], int]
 
 

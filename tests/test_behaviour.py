@@ -57,8 +57,8 @@ def test_each_kind_judges_by_its_own_rule(kind, case, fails):
 
 def test_a_family_that_got_worse_is_named():
     now, before = ({"family": "f", "cases": 9, "failed": k} for k in (3, 2))
-    assert worse([now], [before]) == ["f: 3 of 9 cases fail, 2 were recorded"]
-    assert worse([before], [now]) == worse([now], []) == []
+    assert worse([now], {"f": 2}) == ["f: 3 of 9 cases fail, 2 were recorded"]
+    assert worse([before], {"f": 3}) == worse([now], {}) == []
 
 
 def test_the_command_writes_rates_and_fails_when_they_got_worse(models, tmp_path, capsys):
@@ -94,3 +94,11 @@ def test_bad_files_are_one_clear_sentence(content, tmp_path):
 def test_real_models_run_through_all_families(models, families):
     rows = check_behaviour(load(models / "tfidf"), families)
     assert sum(row["failed"] for row in rows) < sum(row["cases"] for row in rows)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '[{"family": "f"}]'])
+def test_broken_recorded_rates_are_one_clear_sentence(content, models, tmp_path, capsys):
+    (tmp_path / "b.json").write_text(content, encoding="utf-8")
+    command = ["check-behaviour", str(models / "tfidf"), "--cases", str(ROOT / "tests/behaviour")]
+    assert main([*command, "--recorded", str(tmp_path / "b.json")]) == 2
+    assert "b.json: expected rates that" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from .conftest import ROOT
 
@@ -46,3 +47,14 @@ def test_contenders_are_scored_on_every_file_and_not_trained_twice(splits, param
 def test_an_unknown_contender_is_refused(splits, params_file, tmp_path):
     with pytest.raises(AssertionError, match="invalid choice"):
         bench(splits, params_file, tmp_path / "bench.json", "--only", "oracle")
+
+
+def test_rows_of_other_settings_or_files_are_not_mixed_into_the_table(splits, params_file, tmp_path):
+    output = tmp_path / "bench.json"
+    bench(splits, params_file, output, "--only", "ours: TF-IDF")
+    values = yaml.safe_load(params_file.read_text(encoding="utf-8"))
+    values["train"]["tfidf"]["C"] = [1]
+    params_file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    done = bench(splits, params_file, output, "--only", "ours: TF-IDF", "--also", str(splits / "validation.jsonl"))
+    assert len(json.loads(output.read_text(encoding="utf-8"))) == 2
+    assert done.stdout.count("| ours: TF-IDF | 1 |") == 2  # one seed in each of two files' tables

@@ -123,3 +123,9 @@ def test_texts_of_an_older_file_are_not_read_again_unless_the_teacher_is_another
     assert len(held) == 2
     teach([models / "transformer"], ["Two."], output)
     assert read[-1] == "Two." and json.loads(output.read_text(encoding="utf-8"))["probabilities"] != held
+
+
+def test_texts_to_read_need_a_text_column(models, tmp_path, capsys):
+    data = write_jsonl(tmp_path / "data.jsonl", [{"words": "none"}])
+    assert main(["teach", str(models / "tfidf"), "--data", str(data), "--output", str(tmp_path / "t.json")]) == 2
+    assert "data.jsonl:1: expected a column 'text'" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from conflict_claims import fast_tfidf
 from conflict_claims.fast_tfidf import FastTfidf
+from conflict_claims.tfidf import TfidfClassifier
 
 from .conftest import corpus_rows
 
@@ -41,3 +42,12 @@ def test_a_memory_that_is_full_changes_nothing(pair, monkeypatch):
 
 def test_no_text_gives_no_row(pair):
     assert pair[1]([]).shape == (0, 4)
+
+
+def test_a_label_that_stands_on_every_training_row_is_survived(config):
+    """Scikit-learn then puts a constant in the classifier's place, which has no weights."""
+    texts = ["the army took the town", "rain fell", "a man died", "trains run late"] * 5
+    y = np.array([[1, 0], [1, 1]] * 10)
+    settings = config.train.tfidf.model_copy(update={"C": [1.0], "class_weight": [None]})
+    pipeline = TfidfClassifier(("always", "sometimes"), settings).fit(texts, y, (texts, y)).pipeline
+    assert np.allclose(pipeline.decision_function(texts), FastTfidf(pipeline)(texts), atol=1e-3)

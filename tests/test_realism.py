@@ -63,3 +63,12 @@ def test_the_command_writes_figures_and_words(tmp_path, params_file, capsys):
 def test_figures_are_the_same_each_time(halves):
     ours, real = halves
     assert describe({"a": ours[:150]}, real[:150]) == describe({"a": ours[:150]}, real[:150])
+
+
+@pytest.mark.parametrize("command", ["check", "realism"])
+def test_published_sentences_without_text_are_one_clear_sentence(command, tmp_path, params_file, capsys):
+    write_jsonl(tmp_path / "corpus/a.jsonl", corpus_rows())
+    real = write_jsonl(tmp_path / "real.jsonl", [{"words": "none"}])
+    arguments = ["--corpus", str(tmp_path / "corpus"), "--real", str(real), "--params", str(params_file)]
+    assert main(["corpus", command, *arguments]) == 2
+    assert "real.jsonl:1: expected a column 'text'" in capsys.readouterr().err

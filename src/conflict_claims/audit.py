@@ -9,12 +9,12 @@ import numpy as np
 
 from conflict_claims.config import Config
 from conflict_claims.corpus.records import Sentence, fingerprint, read_corpus
-from conflict_claims.corpus.split import folds_by_story, split_by_story, write_splits
+from conflict_claims.corpus.split import folds_by_story, split_by_story
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator, to_names
 from conflict_claims.metrics import Array
 from conflict_claims.runtime import load
-from conflict_claims.train import Say, train
+from conflict_claims.train import Say, train_on
 
 FOLDS = 5
 
@@ -62,8 +62,7 @@ def audit(
         probabilities = auditor.predict_proba([s.text for s in sentences])
     y = to_indicator((s.labels for s in sentences), config.labels)
     given = [[int(k) for k in np.flatnonzero(row)] for row in y]
-    issues = np.array(find_multilabel_issues_per_class(given, probabilities))
-    doubted = (issues if len(issues) == len(sentences) else issues.T).astype(bool)
+    doubted = np.array(find_multilabel_issues_per_class(given, probabilities), dtype=bool)
     quality = get_label_quality_scores(given, probabilities)
     rows = [
         {
@@ -104,7 +103,5 @@ def _held_out(rest: list[Sentence], held_out: list[Sentence], config: Config, ki
     shares = config.splits.model_copy(update={"validation": 0.08, "test": 0.02})  # training wants three parts
     splits = split_by_story(rest, config.labels, shares)
     with tempfile.TemporaryDirectory() as folder:
-        write_splits(splits, Path(folder) / "splits")
-        model = Path(folder) / "model"
-        train(kind, Path(folder) / "splits", model, config.without_teacher(), track=False, say=say)
-        return load(model).predict_proba([s.text for s in held_out])
+        model = train_on(kind, splits, config.changed(kind, teacher=None), Path(folder), say)
+        return model.predict_proba([s.text for s in held_out])

@@ -1,5 +1,6 @@
 """Behaviour tests in the manner of CheckList (Ribeiro et al. 2020): what a model must do, family by family."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +104,21 @@ def _failures(family: Family, given: Given) -> Iterator[dict[str, Any]]:
             yield {"text": text, "given": sorted(given[text])}
 
 
-def worse(now: Sequence[dict[str, Any]], recorded: Sequence[dict[str, Any]]) -> list[str]:
+def read_recorded(path: Path) -> dict[str, int]:
+    """How many cases of each family failed, from what `check-behaviour --output` wrote."""
+    try:
+        failed = {row["family"]: int(row["failed"]) for row in json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError):
+        failed = {}
+    if not failed:
+        raise ClaimsError(f"{path}: expected rates that `conflict-claims check-behaviour --output` wrote")
+    return failed
+
+
+def worse(now: Sequence[dict[str, Any]], recorded: dict[str, int]) -> list[str]:
     """The families in which more cases fail than were recorded, in words."""
-    before = {row["family"]: row["failed"] for row in recorded}
     return [
-        f"{row['family']}: {row['failed']} of {row['cases']} cases fail, {before[row['family']]} were recorded"
+        f"{row['family']}: {row['failed']} of {row['cases']} cases fail, {recorded[row['family']]} were recorded"
         for row in now
-        if row["failed"] > before.get(row["family"], row["failed"])
+        if row["failed"] > recorded.get(row["family"], row["failed"])
     ]

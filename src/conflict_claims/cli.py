@@ -211,13 +211,11 @@ def _realism(arguments: argparse.Namespace) -> None:
     import json
 
     from conflict_claims.corpus.realism import describe
-    from conflict_claims.corpus.records import read_rows, read_sentences
+    from conflict_claims.corpus.records import read_batches, read_texts
 
-    labels = _config(arguments).labels
-    batches = {p.name: [s.text for s in read_sentences(p, labels)] for p in sorted(arguments.corpus.glob("*.jsonl"))}
-    if not batches:
-        raise ClaimsError(f"{arguments.corpus}: expected a folder with .jsonl files, found none")
-    figures, text = describe(batches, [row["text"] for _, row in read_rows(arguments.real)])
+    batches = read_batches(arguments.corpus, _config(arguments).labels)
+    ours = {path.name: [s.text for s in sentences] for path, sentences in batches.items()}
+    figures, text = describe(ours, read_texts(arguments.real))
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "realism.md").write_text(text, encoding="utf-8")
@@ -259,11 +257,11 @@ def _curve(arguments: argparse.Namespace) -> None:
 
 
 def _teach(arguments: argparse.Namespace) -> None:
-    from conflict_claims.corpus.records import read_rows
+    from conflict_claims.corpus.records import read_texts
     from conflict_claims.corpus.unlabelled import read_unlabelled
     from conflict_claims.distillation import teach
 
-    texts = [row["text"] for _, row in read_rows(arguments.data)]
+    texts = read_texts(arguments.data)
     texts += [item.sentence.text for item in read_unlabelled(arguments.unlabelled)]
     _say(f"{teach(arguments.models, texts, arguments.output)} texts in {arguments.output}")
 
@@ -309,7 +307,7 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from conflict_claims.behaviour import check_behaviour, read_families, worse
+    from conflict_claims.behaviour import check_behaviour, read_families, read_recorded, worse
     from conflict_claims.runtime import load
 
     model = load(arguments.model)
@@ -332,7 +330,7 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if arguments.recorded is not None:
-        problems = worse(rows, json.loads(arguments.recorded.read_text(encoding="utf-8")))
+        problems = worse(rows, read_recorded(arguments.recorded))
         if problems:
             raise ClaimsError("; ".join(problems))
 

@@ -149,12 +149,10 @@ class Config(Section):
             raise ValueError(f"corpus.positives names {min(unknown)!r}, which is not in labels")
         return self
 
-    def without_teacher(self) -> "Config":
-        """The same, learning from labels alone: for folds and samples that a teacher may have been trained on."""
-        kinds = {
-            kind: getattr(self.train, kind).model_copy(update={"teacher": None}) for kind in ("tfidf", "transformer")
-        }
-        return self.model_copy(update={"train": self.train.model_copy(update=kinds)})
+    def changed(self, kind: str, **changes: Any) -> "Config":  # noqa: ANN401 - whatever the section holds
+        """The same with other settings for one kind of model: `tfidf` or `transformer`."""
+        section = getattr(self.train, kind).model_copy(update=changes)
+        return self.model_copy(update={"train": self.train.model_copy(update={kind: section})})
 
 
 def load_config(path: Path) -> Config:

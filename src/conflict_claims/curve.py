@@ -9,10 +9,10 @@ from typing import Any
 
 from conflict_claims.config import Config
 from conflict_claims.corpus.records import Sentence, fingerprint
-from conflict_claims.corpus.split import read_splits, write_splits
+from conflict_claims.corpus.split import read_splits
 from conflict_claims.evaluate import evaluate
 from conflict_claims.plots import lines
-from conflict_claims.train import KINDS, Say, train
+from conflict_claims.train import KINDS, Say, train_on
 
 SIZES = (1000, 2000, 4000, 8000)
 KEY = ("corpus", "kind", "sentences", "seed")
@@ -82,13 +82,11 @@ def sample_stories(sentences: Sequence[Sentence], size: int, seed: int) -> list[
 def _scores(
     kind: str, splits: dict[str, list[Sentence]], seed: int, config: Config, also: Sequence[Path]
 ) -> dict[str, float]:
-    labels_alone = config.without_teacher().train
-    settings = labels_alone.model_copy(update={kind: getattr(labels_alone, kind).model_copy(update={"seed": seed})})
-    with tempfile.TemporaryDirectory() as folder:
-        data, model = Path(folder) / "splits", Path(folder) / "model"
-        write_splits(splits, data)
-        train(kind, data, model, config.model_copy(update={"train": settings}), track=False)
-        return {path.name: evaluate(model, path)["macro_f1"] for path in (data / "test.jsonl", *also)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train_on(kind, splits, config.changed(kind, teacher=None, seed=seed), folder)
+        files = (folder / "splits/test.jsonl", *also)
+        return {path.name: evaluate(folder / "model", path)["macro_f1"] for path in files}
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

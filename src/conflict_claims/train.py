@@ -15,13 +15,13 @@ import numpy as np
 from conflict_claims import __version__, tracking
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig
 from conflict_claims.corpus.records import Sentence, fingerprint
-from conflict_claims.corpus.split import read_splits
+from conflict_claims.corpus.split import read_splits, write_splits
 from conflict_claims.distillation import distil
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
 from conflict_claims.model_folder import Manifest, git_commit, locked, refuse_existing, save_model_folder
-from conflict_claims.runtime import load
+from conflict_claims.runtime import ClaimModel, load
 
 KINDS = ("tfidf", "transformer")
 Say = tracking.Say
@@ -129,6 +129,22 @@ def train(
             run.attempt("the plots", lambda: _record_plots(run, output_dir, data))
             run.attempt("the model", lambda: _record_model(run, output_dir, manifest, data, config, say))
     return manifest
+
+
+def train_on(
+    kind: str,
+    splits: dict[str, list[Sentence]],
+    config: Config,
+    folder: Path,
+    say: Say = lambda message: None,
+) -> ClaimModel:
+    """Train on sentences in memory, as an experiment does: nothing is recorded.
+
+    Writes `splits` and `model` into `folder`.
+    """
+    write_splits(splits, folder / "splits")
+    train(kind, folder / "splits", folder / "model", config, track=False, say=say)
+    return load(folder / "model")
 
 
 def _fit(

@@ -10,9 +10,9 @@ from typing import Any
 
 from conflict_claims.config import CorpusConfig
 from conflict_claims.corpus.agreement import alpha
-from conflict_claims.corpus.duplicates import near_duplicates
+from conflict_claims.corpus.duplicates import near_duplicates, words_of
 from conflict_claims.corpus.realism import variety
-from conflict_claims.corpus.records import Sentence, read_lines, read_rows, read_sentences
+from conflict_claims.corpus.records import Sentence, read_batches, read_lines, read_texts
 from conflict_claims.errors import ClaimsError
 from conflict_claims.text import normalise
 
@@ -31,12 +31,9 @@ class Located:
 def read_located(folder: Path, labels: Sequence[str]) -> list[Located]:
     """Read a corpus folder; each sentence knows its file and line."""
     located = []
-    for path in sorted(folder.glob("*.jsonl")):
-        sentences = read_sentences(path, labels)
+    for path, sentences in read_batches(folder, labels).items():
         lines = [k for k, line in read_lines(path) if line.strip()]
         located += [Located(s, f"{path}:{k}") for s, k in zip(sentences, lines, strict=True)]
-    if not located:
-        raise ClaimsError(f"{folder}: expected a folder with .jsonl files, found none")
     return located
 
 
@@ -209,7 +206,7 @@ def _openings(corpus: Sequence[Located], config: CorpusConfig) -> Iterator[str]:
 def _variety(corpus: Sequence[Located], real: Path | None) -> Iterator[str]:
     if real is None:
         return
-    ours, theirs = variety([item.sentence.text for item in corpus], [row["text"] for _, row in read_rows(real)])
+    ours, theirs = variety([item.sentence.text for item in corpus], read_texts(real))
     if ours < theirs:
         yield (
             f"{ours:.1%} of the word 3-grams are distinct, against {theirs:.1%} in {real} at the same number of words: "
@@ -217,20 +214,16 @@ def _variety(corpus: Sequence[Located], real: Path | None) -> Iterator[str]:
         )
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
 def overlap(corpus: Sequence[Located], against: Sequence[Path]) -> Iterator[str]:
     """Runs of words that a sentence shares with other text, whatever its format: only words count."""
     runs: dict[tuple[str, ...], Located] = {}
     for item in corpus:
-        words = _words(item.sentence.text)
+        words = words_of(item.sentence.text)
         for k in range(len(words) - OVERLAP + 1):
             runs.setdefault(tuple(words[k : k + OVERLAP]), item)
     for path in _files(against):
         text = path.read_text(encoding="utf-8", errors="replace").replace("\\n", " ")
-        words, reported = _words(text), set()
+        words, reported = words_of(text), set()
         for k in range(len(words) - OVERLAP + 1):
             copied = runs.get(tuple(words[k : k + OVERLAP]))
             if copied is not None and copied.place not in reported:

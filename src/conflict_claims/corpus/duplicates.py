@@ -8,9 +8,14 @@ from datasketch import MinHash, MinHashLSH
 PERMUTATIONS = 128
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
 def shingles(text: str, size: int = 3) -> frozenset[str]:
     """The word n-grams of a text in lower case; a text of fewer words is one shingle."""
-    words = re.findall(r"\w+", text.lower())
+    words = words_of(text)
     return frozenset(" ".join(words[i : i + size]) for i in range(max(1, len(words) - size + 1)))
 
 

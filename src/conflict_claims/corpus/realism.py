@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from conflict_claims.corpus.duplicates import words_of
+
 SAMPLES = 3
 """Measurements on random samples are repeated this often; their mean counts."""
 
@@ -35,7 +37,7 @@ def distinct_trigrams(texts: Sequence[str], words: int, seed: int) -> float:
     for text in order:
         if count >= words:
             break
-        tokens = re.findall(r"\w+", text.lower())
+        tokens = words_of(text)
         count += len(tokens)
         for k in range(len(tokens) - 2):
             seen.add(tuple(tokens[k : k + 3]))
@@ -45,7 +47,7 @@ def distinct_trigrams(texts: Sequence[str], words: int, seed: int) -> float:
 
 def variety(texts: Sequence[str], real: Sequence[str]) -> tuple[float, float]:
     """Share of distinct word 3-grams in both, at the number of words of the smaller one: a mean over samples."""
-    words = min(sum(len(re.findall(r"\w+", t)) for t in side) for side in (texts, real))
+    words = min(sum(len(words_of(t)) for t in side) for side in (texts, real))
     ours, theirs = (
         statistics.fmean(distinct_trigrams(side, words, seed) for seed in range(SAMPLES)) for side in (texts, real)
     )

@@ -102,6 +102,15 @@ def _read_csv(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]
         raise ClaimsError(f"{path}:{reader.line_num}: broken CSV ({error})") from None
 
 
+def read_texts(path: Path) -> list[str]:
+    """Read the column `text` of a JSONL, CSV or TSV file, labelled or not.
+
+    Raises:
+        ClaimsError: with file and line, for a row without a text.
+    """
+    return [text_of(row, f"{path}:{number}") for number, row in read_rows(path)]
+
+
 def read_sentences(path: Path, labels: Sequence[str], only: str | None = None) -> list[Sentence]:
     """Read labelled sentences: `text`, and `labels` as a list or one 0/1 column per label.
 
@@ -130,8 +139,11 @@ def read_sentences(path: Path, labels: Sequence[str], only: str | None = None) -
     return sentences
 
 
-def check_text(value: object, where: str) -> str:
-    """The value as a text to read, or a ClaimsError that begins with `where`."""
+def text_of(row: dict[str, Any], where: str) -> str:
+    """The column `text` of a row, or a ClaimsError that begins with `where`."""
+    if "text" not in row:
+        raise ClaimsError(f"{where}: expected a column 'text', found {', '.join(map(str, row)) or 'none'}")
+    value = row["text"]
     if not isinstance(value, str):
         raise ClaimsError(f"{where}: expected the text as a string, found {type(value).__name__}")
     if not value.strip():
@@ -145,13 +157,12 @@ def check_text(value: object, where: str) -> str:
 
 
 def _to_sentence(row: dict[str, Any], labels: Sequence[str], where: str, position: int) -> Sentence:
-    if "text" not in row:
-        raise ClaimsError(f"{where}: expected a column 'text', found {', '.join(map(str, row)) or 'none'}")
+    text = text_of(row, where)
     identity = _named(row, "id") or f"#{position}"
     annotations = row.get("annotations") or ()
     return Sentence(
         id=identity,
-        text=check_text(row["text"], where),
+        text=text,
         labels=_labels_of(row, labels, where),
         story=_named(row, "story") or _named(row, "document") or identity,
         genre=_named(row, "genre"),
@@ -201,20 +212,24 @@ def _is_one(value: object, where: str) -> bool:
     return str(value).strip() in ("1", "True", "1.0")
 
 
-def read_corpus(folder: Path, labels: Sequence[str]) -> list[Sentence]:
+def read_batches(folder: Path, labels: Sequence[str]) -> dict[Path, list[Sentence]]:
     """Read every .jsonl file of a corpus folder, in the order of the file names."""
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
         raise ClaimsError(f"{folder}: expected a folder with .jsonl files, found none")
-    sentences: list[Sentence] = []
+    return {path: read_sentences(path, labels) for path in paths}
+
+
+def read_corpus(folder: Path, labels: Sequence[str]) -> list[Sentence]:
+    """Read a corpus folder as one list; an id stands in one file only."""
     seen: dict[str, Path] = {}
-    for path in paths:
-        for sentence in read_sentences(path, labels):
+    batches = read_batches(folder, labels)
+    for path, sentences in batches.items():
+        for sentence in sentences:
             if sentence.id in seen:
                 raise ClaimsError(f"{path}: the id {sentence.id!r} stands already in {seen[sentence.id]}")
             seen[sentence.id] = path
-            sentences.append(sentence)
-    return sentences
+    return [sentence for sentences in batches.values() for sentence in sentences]
 
 
 def write_sentences(sentences: Iterable[Sentence], path: Path) -> None:

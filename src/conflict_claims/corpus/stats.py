@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conflict_claims.corpus.agreement import alpha
-from conflict_claims.corpus.records import Sentence, read_sentences
+from conflict_claims.corpus.records import Sentence, read_batches
 
 REGIONS = {
     "Middle East and North Africa": (
@@ -164,7 +164,7 @@ def draw(sentences: list[Sentence], labels: Sequence[str], folder: Path) -> None
 
 def corpus_stats(corpus: Path, labels: Sequence[str], output: Path | None = None) -> str:
     """The tables of a corpus folder; with `output`, stats.md and the pictures are written there."""
-    batches = {path.name: read_sentences(path, labels) for path in sorted(corpus.glob("*.jsonl"))}
+    batches = {path.name: sentences for path, sentences in read_batches(corpus, labels).items()}
     text = describe(batches, labels)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

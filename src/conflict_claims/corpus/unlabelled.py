@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conflict_claims.corpus.check import Located, characters, overlap
 from conflict_claims.corpus.duplicates import near_duplicates
-from conflict_claims.corpus.records import Sentence, read_rows
+from conflict_claims.corpus.records import Sentence, read_rows, text_of
 from conflict_claims.errors import ClaimsError
 
 
@@ -17,9 +17,7 @@ def read_unlabelled(folder: Path) -> list[Located]:
     located = []
     for path in paths:
         for number, row in read_rows(path):
-            text = row.get("text")
-            if not isinstance(text, str) or not text.strip():
-                raise ClaimsError(f"{path}:{number}: expected a sentence in 'text', found {text!r}")
+            text = text_of(row, f"{path}:{number}")
             name, story = (str(row.get(key, f"{path.stem}-{number}")) for key in ("id", "story"))
             located.append(Located(Sentence(name, text, (), story), f"{path}:{number}"))
     return located
