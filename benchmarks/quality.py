@@ -23,6 +23,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZE
 import numpy as np
 from contenders import CONTENDERS, NOTES, Task, Trained, size_of
 
+from conflict_claims import markdown
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig, load_config
 from conflict_claims.corpus.records import Sentence, fingerprint, read_sentences
 from conflict_claims.corpus.split import read_splits
@@ -30,7 +31,6 @@ from conflict_claims.curve import sample_stories
 from conflict_claims.encoders import find_encoder
 from conflict_claims.evaluate import describe
 from conflict_claims.labels import to_indicator
-from conflict_claims.report import insert_block
 from conflict_claims.train import train_on
 
 QUICK = 1500
@@ -87,7 +87,7 @@ def main() -> None:
     text = table([row for row in rows if _key(row) in wanted], [f.name for f in files])
     output.with_suffix(".md").write_text(f"# Benchmark\n\n{text}\n", encoding="utf-8")
     if given.insert is not None:
-        insert_block(given.insert, text, BEGIN, END)
+        markdown.insert_block(given.insert, text, BEGIN, END)
     sys.stdout.write(text + "\n")
 
 
@@ -159,12 +159,12 @@ def table(rows: list[dict[str, Any]], files: list[str]) -> str:
     parts = [f"{rows[0]['sentences']:,} training sentences; {rows[-1]['machine']}; {rows[-1]['date']}."]
     for file in files:
         head = ["contender", "seeds", "macro-F1 (95 %)", "seeds' range", "micro-F1", "mAP", *labels, "training s", "MB"]
-        lines = [f"**{file}**\n", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        cells = []
         groups = {name: [row for row in rows if row["contender"] == name] for name in [*CONTENDERS, *OURS]}
         for name, group in sorted(groups.items(), key=lambda item: _mean(item[1], file, "macro_f1")):
             if group:
-                lines.append(f"| {' | '.join(_cells(name, group, file, labels))} |")
-        parts.append("\n".join(lines))
+                cells.append(_cells(name, group, file, labels))
+        parts.append(f"**{file}**\n\n{markdown.table(head, cells)}")
     parts.append("\n".join(f"- {name}: {note}" for name, note in NOTES.items()))
     return "\n\n".join(parts)
 

@@ -14,10 +14,10 @@ from .conftest import ROOT
 SOURCE = ROOT / "src/conflict_claims"
 LAYERS = [
     {"errors"},
-    {"labels", "text"},
+    {"labels", "markdown", "text"},
     {"config", "metrics"},
     {"model_folder"},
-    {"plots", "fast_tfidf"},
+    {"plots", "fast_tfidf", "engines"},
     {"corpus", "encoders", "runtime"},
     {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour"},
     {"train", "evaluate", "report"},

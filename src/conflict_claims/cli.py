@@ -199,7 +199,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _stats(arguments: argparse.Namespace) -> None:
     from conflict_claims.corpus.stats import corpus_stats
-    from conflict_claims.report import insert_block
+    from conflict_claims.markdown import insert_block
 
     text = corpus_stats(arguments.corpus, _config(arguments).labels, arguments.output)
     if arguments.insert is not None:

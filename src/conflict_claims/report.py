@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conflict_claims.errors import ClaimsError
+from conflict_claims.markdown import insert_block, table
 
 BEGIN, END = "<!-- results: made by conflict-claims report -->", "<!-- end of results -->"
 
@@ -40,15 +41,15 @@ def results_table(metrics: Sequence[dict[str, Any]]) -> str:
         "mAP",
         *(f"{name}: F1 (precision/recall %)" for name in labels),
     ]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for m in sorted(metrics, key=lambda m: (m["data"], m["macro_f1"])):
         low, high = m["intervals"]["macro_f1"]
         precision = "–" if m["mean_average_precision"] is None else f"{m['mean_average_precision']:.3f}"
         cells = [m["data"], f"{m['n']:,}", m["model"], f"{m['macro_f1']:.3f} ({low:.2f} to {high:.2f})"]
         cells += [f"{m['micro_f1']:.3f}", precision]
         cells += [_label_cell(m["labels"][name]) if name in m["labels"] else "–" for name in labels]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return table(head, rows)
 
 
 def _label_cell(figures: dict[str, Any]) -> str:
@@ -67,23 +68,10 @@ def report(paths: Sequence[Path], output: Path | None = None, insert: Path | Non
     Returns:
         The table.
     """
-    table = results_table(read_metrics(paths))
+    text = results_table(read_metrics(paths))
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(f"# Results\n\n{table}\n", encoding="utf-8")
+        output.write_text(f"# Results\n\n{text}\n", encoding="utf-8")
     if insert is not None:
-        insert_block(insert, table, BEGIN, END)
-    return table
-
-
-def insert_block(page: Path, text: str, begin: str, end: str) -> None:
-    """Replace what stands between two marks of a Markdown file.
-
-    Raises:
-        ClaimsError: the marks do not occur once each.
-    """
-    whole = page.read_text(encoding="utf-8")
-    if whole.count(begin) != 1 or whole.count(end) != 1:
-        raise ClaimsError(f"{page}: expected one block between {begin} and {end}")
-    before, rest = whole.split(begin)
-    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        insert_block(insert, text, BEGIN, END)
+    return text

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from conflict_claims.labels import to_names
 from conflict_claims.metrics import Array, calibrate
 from conflict_claims.model_folder import Manifest, check_file, read_manifest
 from conflict_claims.text import NORMALISATION, normalise, split_sentences
+
+if TYPE_CHECKING:
+    from conflict_claims.engines import Engine
 
 BATCH = 64
 MAX_CHARACTERS = 100_000
@@ -109,12 +112,14 @@ def _checked(texts: Sequence[str]) -> list[str]:
     return checked
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 0) -> ClaimModel:
+def load(path: str | os.PathLike[str], *, threads: int = 0, form: str | None = None) -> ClaimModel:
     """Load a model folder.
 
     Args:
         path: the folder that `conflict-claims train` wrote.
         threads: processor threads to use; 0 means all.
+        form: `fp32`, `bf16` or `int8` (see `engines`); by default the fastest that training found equal in its
+            decisions and that this machine runs. TF-IDF has one form only.
 
     Raises:
         ClaimsError: no model folder, a changed file, or a newer format.
@@ -129,7 +134,7 @@ def load(path: str | os.PathLike[str], *, threads: int = 0) -> ClaimModel:
     loaders = {"tfidf": _load_tfidf, "transformer": _load_transformer}
     if manifest.kind not in loaders:
         raise ClaimsError(f"{folder} holds a model of kind {manifest.kind!r}; expected {' or '.join(loaders)}")
-    return ClaimModel(manifest, loaders[manifest.kind](folder, manifest, threads))
+    return ClaimModel(manifest, loaders[manifest.kind](folder, manifest, threads, form))
 
 
 def default_model() -> Path:
@@ -147,7 +152,7 @@ def default_model() -> Path:
     )
 
 
-def _load_tfidf(folder: Path, manifest: Manifest, threads: int) -> Callable[[Sequence[str]], Array]:
+def _load_tfidf(folder: Path, manifest: Manifest, threads: int, form: str | None) -> Callable[[Sequence[str]], Array]:
     import skops.io
 
     from conflict_claims.fast_tfidf import FastTfidf
@@ -159,32 +164,34 @@ def _load_tfidf(folder: Path, manifest: Manifest, threads: int) -> Callable[[Seq
     return FastTfidf(skops.io.load(path, trusted=[]))
 
 
-def _load_transformer(folder: Path, manifest: Manifest, threads: int) -> Callable[[Sequence[str]], Array]:
-    import onnxruntime
+def _load_transformer(
+    folder: Path, manifest: Manifest, threads: int, form: str | None
+) -> Callable[[Sequence[str]], Array]:
     from tokenizers import Tokenizer
+
+    from conflict_claims import engines
 
     tokenizer = Tokenizer.from_file(str(check_file(folder, manifest, "tokenizer.json")))
     tokenizer.no_padding()
     tokenizer.enable_truncation(manifest.settings["max_tokens"])
     pad = json.loads(check_file(folder, manifest, "config.json").read_text(encoding="utf-8")).get("pad_token_id") or 0
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        str(check_file(folder, manifest, "model.onnx")), options, providers=["CPUExecutionProvider"]
-    )
+    form = engines.choose(manifest.export.get("forms", {}), form)
+    engine = engines.start(check_file(folder, manifest, engines.FILES[form]), form, threads)
 
     def logits(texts: Sequence[str]) -> Array:
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))  # like lengths together: half of the padding goes
-        result = np.empty((len(ids), len(manifest.labels)))
-        for first in range(0, len(order), BATCH):
-            rows = order[first : first + BATCH]
-            inputs = pad_batch([ids[i] for i in rows], pad)
-            result[rows] = session.run(None, inputs)[0]
-        return result
+        return run_sorted(engine, [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))], pad)
 
     return logits
+
+
+def run_sorted(engine: "Engine", ids: Sequence[Sequence[int]], pad: int) -> Array:
+    """Logits of shape (n, K) of encoded sentences, in their order; like lengths together: half of the padding goes."""
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    batches = [order[first : first + BATCH] for first in range(0, len(order), BATCH)]
+    found = engine([pad_batch([ids[i] for i in rows], pad) for rows in batches])
+    result = np.empty((len(ids), found[0].shape[1]))
+    result[order] = np.concatenate(found)
+    return result
 
 
 def pad_batch(ids: Sequence[Sequence[int]], pad: int) -> dict[str, Array]:

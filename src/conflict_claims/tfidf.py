@@ -13,6 +13,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from conflict_claims.config import NgramConfig, TfidfConfig
+from conflict_claims.engines import Reference
 from conflict_claims.metrics import Array, macro_f1, sigmoid
 from conflict_claims.text import normalise
 
@@ -61,8 +62,8 @@ class TfidfClassifier:
         """Uncalibrated probabilities of shape (n, K)."""
         return sigmoid(self.logits(texts))
 
-    def save_pretrained(self, folder: Path) -> None:
-        """Write `model.skops`, which loads without running code of the file's choosing."""
+    def save_pretrained(self, folder: Path, reference: Reference | None = None) -> None:
+        """Write `model.skops`, which loads without running code of the file's choosing; there is no faster form."""
         skops.io.dump(self.pipeline, folder / "model.skops")
 
     @classmethod

@@ -17,6 +17,7 @@ from conflict_claims.config import Config, TfidfConfig, TransformerConfig
 from conflict_claims.corpus.records import Sentence, fingerprint
 from conflict_claims.corpus.split import read_splits, write_splits
 from conflict_claims.distillation import distil
+from conflict_claims.engines import Reference
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
@@ -37,8 +38,8 @@ class Classifier(Protocol):
     def logits(self, texts: Sequence[str]) -> Array:
         """Logits of shape (n, K)."""
 
-    def save_pretrained(self, folder: Path) -> dict[str, Any] | None:
-        """Write the model's own files; returns what was measured at export."""
+    def save_pretrained(self, folder: Path, reference: Reference | None = None) -> dict[str, Any] | None:
+        """Write the model's own files; returns what was measured at export, of faster forms against a reference."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,10 @@ def _save(
     calibration = fit_calibration(y, logits)
     probabilities = calibrate(logits, calibration)
     thresholds = choose_thresholds(y, probabilities)
+
+    def decide(logits: Array) -> Array:
+        return calibrate(logits, calibration) >= thresholds
+
     manifest = Manifest(
         kind=model.kind,
         labels=data.labels,
@@ -201,7 +206,7 @@ def _save(
     )
 
     def write_files(folder: Path) -> dict[str, Any] | None:
-        exported = model.save_pretrained(folder)
+        exported = model.save_pretrained(folder, Reference(texts, logits, y, decide))
         (folder / "README.md").write_text(_model_card(manifest), encoding="utf-8")
         return exported
 

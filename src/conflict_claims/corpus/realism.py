@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from conflict_claims.corpus.duplicates import words_of
+from conflict_claims.markdown import table
 
 SAMPLES = 3
 """Measurements on random samples are repeated this often; their mean counts."""
@@ -133,11 +134,14 @@ def describe(batches: dict[str, list[str]], real: Sequence[str]) -> tuple[dict[s
         "words": {"corpus": quartiles[0], "real": quartiles[1]},
     }
     rare, common = giveaways(texts, real)
-    shapes = "\n".join(
-        f"| {name} | {statistics.fmean(map(measure, texts)):.2f} | {statistics.fmean(map(measure, real)):.2f} |"
-        for name, measure in SHAPES.items()
+    shapes = table(
+        ["shape (mean)", "corpus", "published"],
+        (
+            [name, *(f"{statistics.fmean(map(measure, side)):.2f}" for side in (texts, real))]
+            for name, measure in SHAPES.items()
+        ),
     )
-    batch_rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in by_batch.items())
+    batch_rows = table(["batch", "AUC"], ([name, f"{value:.3f}"] for name, value in by_batch.items()))
     return (
         figures,
         f"""# Distance to published news
@@ -147,16 +151,12 @@ A classifier of words tells the corpus from {len(real)} published sentences with
 of words: corpus {ours:.3f}, published {theirs:.3f}. Words a sentence, quartiles: corpus {quartiles[0]}, published
 {quartiles[1]}.
 
-| batch | AUC |
-|---|---|
 {batch_rows}
 
 Too rare in the corpus (sentences per 1,000, published/corpus): {"; ".join(rare)}.
 
 Too common: {"; ".join(common)}.
 
-| shape (mean) | corpus | published |
-|---|---|---|
 {shapes}
 """,
     )

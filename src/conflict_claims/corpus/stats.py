@@ -10,6 +10,7 @@ from typing import Any
 
 from conflict_claims.corpus.agreement import alpha
 from conflict_claims.corpus.records import Sentence, read_batches
+from conflict_claims.markdown import table
 
 REGIONS = {
     "Middle East and North Africa": (
@@ -74,12 +75,6 @@ def near_misses(sentences: Iterable[Sentence]) -> int:
     return sum(not s.labels and bool(cue.search(s.text)) for s in sentences)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
-    return "\n".join(lines)
-
-
 def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
     """The datasheet's tables in Markdown.
 
@@ -105,15 +100,15 @@ def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
         f"{n:,} sentences in {len({s.story for s in sentences}):,} stories; {none / n:.1%} without a label, "
         f"{near:.0%} of these with words of a label; {three} with three labels or four. "
         f"Words a sentence: quartiles {quartiles}, longest {max(words)}.",
-        "**Labels**\n\n" + _table(["label", "sentences", "share"], _label_rows(sentences, labels)),
-        "**Pairs of labels**\n\n" + _table(["pair", "sentences"], pair_rows),
+        "**Labels**\n\n" + table(["label", "sentences", "share"], _label_rows(sentences, labels)),
+        "**Pairs of labels**\n\n" + table(["pair", "sentences"], pair_rows),
         "**Batches and agreement** (Krippendorff's alpha between the writer and the blind second reader, before "
         "differences were settled)\n\n"
-        + _table(["file", "sentences", "stories", "settled by a third reading", *labels], _batch_rows(batches, labels)),
+        + table(["file", "sentences", "stories", "settled by a third reading", *labels], _batch_rows(batches, labels)),
         f"**Label audit**: {_audited(sentences)}",
-        "**Genres**\n\n" + _table(["genre", "sentences", "share"], genre_rows),
+        "**Genres**\n\n" + table(["genre", "sentences", "share"], genre_rows),
         "**Stories by region and decade of the setting**\n\n"
-        + _table(["region", *decades], [(r, *(places[r][d] for d in decades)) for r in REGIONS if r in places]),
+        + table(["region", *decades], [(r, *(places[r][d] for d in decades)) for r in REGIONS if r in places]),
     ]
     return "\n\n".join(parts) + "\n"
 

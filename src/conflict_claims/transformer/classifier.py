@@ -15,8 +15,10 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
+from conflict_claims import engines
 from conflict_claims.config import TransformerConfig
 from conflict_claims.encoders import find_encoder
+from conflict_claims.engines import Reference
 from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import Array, sigmoid
 from conflict_claims.runtime import pad_batch
@@ -35,6 +37,10 @@ DROPOUTS = (
 """What architectures call the dropout of their layers."""
 
 
+SAMPLE = 128
+"""So many training sentences set the scales of the int8 form."""
+
+
 class TransformerClassifier:
     """Any encoder that `AutoModelForSequenceClassification` knows, fine-tuned on all labels at once."""
 
@@ -47,6 +53,7 @@ class TransformerClassifier:
         self.seconds = 0.0
         self.model: PreTrainedModel | None = None
         self.tokenizer: PreTrainedTokenizerBase | None = None
+        self._sample: list[list[int]] = []
 
     def fit(
         self,
@@ -81,6 +88,7 @@ class TransformerClassifier:
             checkpoint_dir=checkpoint_dir,
             key=f"{data_key}:{self.config.model_dump_json(exclude={'presets', 'checkpoint_every'})}",
         )
+        self._sample = job.ids[:SAMPLE]
         self.history = loop.train(self.model, job, report or (lambda figures, before: None))
         self.seconds = sum(figures["seconds"] for figures in self.history)
         self.model.to("cpu", torch.float32).eval()
@@ -132,10 +140,15 @@ class TransformerClassifier:
         """Uncalibrated probabilities of shape (n, K)."""
         return sigmoid(self.logits(texts))
 
-    def save_pretrained(self, folder: Path) -> dict[str, Any]:
-        """Write transformers' own files (config.json, model.safetensors, tokenizer) and model.onnx.
+    def save_pretrained(self, folder: Path, reference: Reference | None = None) -> dict[str, Any]:
+        """Write transformers' own files (config.json, model.safetensors, tokenizer), model.onnx and faster forms.
 
-        The export is checked against torch on real token ids before it counts; the largest difference is returned.
+        The export is checked against torch on real token ids before it counts. Faster forms are measured against
+        `reference`; a file whose form fails is removed.
+
+        Returns:
+            `onnx_largest_logit_difference`, and under `forms` what was measured of each faster one that this machine
+            runs.
         """
         assert self.model is not None and self.tokenizer is not None
         with as_os_error():
@@ -143,7 +156,21 @@ class TransformerClassifier:
         self.tokenizer.save_pretrained(folder)
         export.to_onnx(self.model, folder / "model.onnx")
         probe = pad_batch(self._encode(export.PROBE), self._pad)
-        return {"onnx_largest_logit_difference": export.check_parity(self.model, folder / "model.onnx", probe)}
+        difference = export.check_parity(self.model, folder / "model.onnx", probe)
+        forms = self._export_forms(folder, reference) if reference is not None and self._sample else {}
+        return {"onnx_largest_logit_difference": difference, "forms": forms}
+
+    def _export_forms(self, folder: Path, reference: Reference) -> dict[str, Any]:
+        ids = self._encode(reference.texts)
+        forms = {}
+        for form in (name for name in engines.FILES if name != "fp32" and engines.runnable(name)):
+            path = folder / engines.FILES[form]
+            if form == "int8":
+                export.quantise(folder / "model.onnx", path, [pad_batch([row], self._pad) for row in self._sample])
+            forms[form] = export.measure(path, form, ids, self._pad, reference)
+            if form == "int8" and not forms[form]["kept"]:
+                path.unlink()
+        return forms
 
     @classmethod
     def from_pretrained(cls, folder: Path, labels: Sequence[str], config: TransformerConfig) -> Self:

@@ -3,17 +3,26 @@
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
+import onnx
 import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from conflict_claims.metrics import Array
+from conflict_claims import engines
+from conflict_claims.engines import Reference
+from conflict_claims.metrics import Array, macro_f1
+from conflict_claims.runtime import run_sorted
 
 TOLERANCE = 1e-3
 """Largest logit difference between torch and ONNX that is rounding and no mistake."""
+
+EQUAL_DECISIONS, MACRO_F1_CHANGE = 0.997, 0.003
+"""What a faster form must reach on the validation split: share of equal decisions, and change of macro-F1 at most."""
 
 PROBE = (
     "Residents said the shelling killed at least four people.",
@@ -69,8 +78,62 @@ def check_parity(model: torch.nn.Module, path: Path, batch: dict[str, Array]) ->
     model.eval()
     with torch.inference_mode():
         expected = model(**{name: torch.from_numpy(values) for name, values in batch.items()}).logits.numpy()
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    difference = float(np.abs(session.run(None, batch)[0] - expected).max())
+    difference = float(np.abs(engines.start(path, "fp32")([batch])[0] - expected).max())
     if not difference <= TOLERANCE:
         raise RuntimeError(f"the ONNX export differs from torch by {difference:.2g} in a logit (at most {TOLERANCE:g})")
     return difference
+
+
+def quantise(path: Path, output: Path, batches: Sequence[dict[str, Array]]) -> None:
+    """Write a copy whose linear layers multiply int8, with fixed scales: a sentence's answer depends on it alone.
+
+    The second layer of each feed-forward block stays in full precision: its inputs have outliers, and quantising it
+    changed ten times as many decisions (experiments/LOG.md).
+
+    Args:
+        path: the exported model.
+        output: the file to write.
+        batches: padded batches of ordinary sentences; the largest values that they give set the scales.
+    """
+    model = onnx.load(path)
+    del model.graph.value_info[:]  # shapes of the full form; the quantiser would trust them
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    linear = {node.name: _shape(node, weights) for node in model.graph.node if node.op_type in ("MatMul", "Gemm")}
+    left = [name for name, shape in linear.items() if shape is None or shape[0] > shape[1]]
+    remaining = iter(batches)
+
+    class Sentences(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, Array] | None:
+            return next(remaining, None)
+
+    quantize_static(
+        model,
+        output,
+        Sentences(),
+        op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_exclude=left,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _shape(node: Any, weights: dict[str, list[int]]) -> list[int] | None:  # noqa: ANN401 - a node of the graph
+    """Inputs and outputs of a linear layer; None for the products inside attention, which have no weights."""
+    shape = next((weights[name] for name in node.input if len(weights.get(name, ())) == 2), None)
+    transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
+    return shape[::-1] if shape and transposed else shape
+
+
+def measure(path: Path, form: str, ids: Sequence[Sequence[int]], pad: int, reference: Reference) -> dict[str, Any]:
+    """How far a faster form is from the full one on validation sentences, and whether it is to be kept."""
+    logits = run_sorted(engines.start(path, form), ids, pad)
+    given, before = reference.decide(logits), reference.decide(reference.logits)
+    equal = float((given == before).mean())
+    change = macro_f1(reference.y, given) - macro_f1(reference.y, before)
+    return {
+        "largest_logit_difference": float(np.abs(logits - reference.logits).max()),
+        "equal_decisions": equal,
+        "macro_f1_change": change,
+        "kept": bool(equal >= EQUAL_DECISIONS and abs(change) <= MACRO_F1_CHANGE),
+    }
