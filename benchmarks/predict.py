@@ -208,16 +208,17 @@ def tables(figures: dict[str, Any]) -> str:
         "sentences a second",
         "against the pipeline",
         "against onnxruntime",
-        "of the matrix products",
+        "of the peak",
     ]
     plain = figures["one_core"]["scikit-learn's own pipeline"]
     linear = [[name, f"{rate:,.0f}", f"{rate / plain:.1f}"] for name, rate in figures["one_core"].items()]
     times = [[f"one sentence, {Path(k).name} (ms)", f"{v:.1f}"] for k, v in figures["one_sentence_ms"].items()]
     times += [[f"{name} (s)", f"{value:.2f}"] for name, value in figures["process_seconds"].items()]
     about = (
-        f"{figures['machine']}; Python {platform.python_version()}; {figures['date']}; {figures['sentences']:,} sentences "
-        f"of {figures['mean_tokens']} word pieces on average, {figures['gflops_a_sentence']} billion operations each; "
-        f"matrix products at best {peak['fp32']:,.0f} (fp32) and {peak['bf16']:,.0f} (bf16) billion operations a second."
+        f"{figures['machine']}; Python {platform.python_version()}; {figures['date']}; {figures['sentences']:,} "
+        f"sentences of {figures['mean_tokens']} word pieces on average, {figures['gflops_a_sentence']} billion "
+        f"operations each. Peak: the best matrix products of torch, {peak['fp32']:,.0f} (fp32) and {peak['bf16']:,.0f} "
+        "(bf16) billion operations a second."
     )
     parts = [about, table(head, rows), table(["one core", "sentences a second", "ratio"], linear)]
     return "\n\n".join([*parts, table(["time", "median"], times)])

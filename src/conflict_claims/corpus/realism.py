@@ -134,13 +134,12 @@ def describe(batches: dict[str, list[str]], real: Sequence[str]) -> tuple[dict[s
         "words": {"corpus": quartiles[0], "real": quartiles[1]},
     }
     rare, common = giveaways(texts, real)
-    shapes = table(
-        ["shape (mean)", "corpus", "published"],
-        (
-            [name, *(f"{statistics.fmean(map(measure, side)):.2f}" for side in (texts, real))]
-            for name, measure in SHAPES.items()
-        ),
-    )
+
+    def mean(measure: Callable[[str], float], side: Sequence[str]) -> str:
+        return f"{statistics.fmean(map(measure, side)):.2f}"
+
+    rows = ([name, mean(measure, texts), mean(measure, real)] for name, measure in SHAPES.items())
+    shapes = table(["shape (mean)", "corpus", "published"], rows)
     batch_rows = table(["batch", "AUC"], ([name, f"{value:.3f}"] for name, value in by_batch.items()))
     return (
         figures,
