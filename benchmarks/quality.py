@@ -31,6 +31,7 @@ from conflict_claims.curve import sample_stories
 from conflict_claims.encoders import find_encoder
 from conflict_claims.evaluate import describe
 from conflict_claims.labels import to_indicator
+from conflict_claims.model_folder import sha256
 from conflict_claims.train import train_on
 
 QUICK = 1500
@@ -97,7 +98,8 @@ def _settings(contender: str, config: Config, seed: int) -> str:
         return ""
     kind, changes = OURS[contender]
     section: TfidfConfig | TransformerConfig = getattr(config.changed(kind, seed=seed, **changes).train, kind)
-    return section.model_dump_json()
+    teacher = "" if section.teacher is None else sha256(Path(section.teacher.probabilities))[:12]
+    return section.model_dump_json(exclude={"presets"}) + teacher
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -42,6 +42,23 @@ def test_every_row_is_in_one_batch_of_an_epoch_and_epochs_differ():
     assert batches != loop.batches_of(lengths, 16, seed=2, epoch=0)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_unlabelled_rows_are_read_once_and_labelled_ones_in_every_epoch(config, epochs):
+    settings = config.train.transformer.model_copy(update={"epochs": epochs})
+    ids = [[1]] * 10
+    job = loop.Job(settings, ids, np.zeros((10, 4)), [], np.zeros((0, 4)), 0, None, "", once_from=3)
+    read = [job.epoch_rows(epoch) for epoch in range(epochs)]
+    assert all(rows[:3] == [0, 1, 2] for rows in read)
+    assert sorted(row for rows in read for row in rows[3:]) == list(range(3, 10))
+    assert job.__class__(settings, ids, job.y, [], job.y, 0, None, "").epoch_rows(0) == list(range(10))
+
+
+def test_batches_of_some_rows_hold_those_rows_alone():
+    rows = [2, 5, 7, 8]
+    batches = loop.batches_of([1] * 10, 3, seed=0, epoch=0, rows=rows)
+    assert sorted(row for batch in batches for row in batch) == rows
+
+
 def test_batches_of_like_length_save_most_padding():
     lengths = np.random.default_rng(0).integers(5, 60, 2000).tolist()
 

@@ -154,8 +154,8 @@ def _fit(
     texts, y = data.arrays(data.train)
     validation = data.arrays(data.validation)
     key = data.key
+    labelled = len(texts)
     if settings.teacher is not None:
-        labelled = len(texts)
         texts, y = distil(texts, y, data.held_out, data.labels, settings.teacher)
         key = hashlib.sha256(json.dumps([key, texts, y.tolist()]).encode()).hexdigest()
         say(f"learning from a teacher too, and from {len(texts) - labelled} unlabelled sentences that it has read")
@@ -176,7 +176,7 @@ def _fit(
         run.metrics({k: v for k, v in figures.items() if k != "epoch"}, step=figures["epoch"])
 
     encoder = TransformerClassifier(data.labels, settings)
-    return encoder.fit(texts, y, validation, checkpoint_dir, key, report)
+    return encoder.fit(texts, y, validation, checkpoint_dir, key, report, once_from=labelled)
 
 
 def _save(

@@ -63,6 +63,7 @@ class TransformerClassifier:
         checkpoint_dir: Path | None = None,
         data_key: str = "",
         report: loop.Report | None = None,
+        once_from: int | None = None,
     ) -> Self:
         """Fine-tune on `texts` with indicator `y` (n, K); keep the epoch with the best validation macro-F1.
 
@@ -74,6 +75,7 @@ class TransformerClassifier:
             data_key: says which data this is; a checkpoint of other data or settings is not continued.
             report: called after each epoch with its figures; after a resume, first with those of the epochs before
                 (then its second argument is True).
+            once_from: from this text on, each is read once, in one of the epochs; those before are read in all.
         """
         loop.seed_everything(self.config.seed)
         self._load(find_encoder(self.config.encoder))
@@ -87,6 +89,7 @@ class TransformerClassifier:
             pad=self._pad,
             checkpoint_dir=checkpoint_dir,
             key=f"{data_key}:{self.config.model_dump_json(exclude={'presets', 'checkpoint_every'})}",
+            once_from=once_from,
         )
         self._sample = job.ids[:SAMPLE]
         self.history = loop.train(self.model, job, report or (lambda figures, before: None))

@@ -45,6 +45,13 @@ class Job:
     pad: int
     checkpoint_dir: Path | None
     key: str
+    once_from: int | None = None
+    """From this row on, rows are dealt out over the epochs, each read once; those before are read in every epoch."""
+
+    def epoch_rows(self, epoch: int) -> list[int]:
+        """The rows to read in an epoch."""
+        always = len(self.ids) if self.once_from is None else self.once_from
+        return [*range(always), *range(always + epoch % self.config.epochs, len(self.ids), self.config.epochs)]
 
 
 @dataclass
@@ -96,10 +103,12 @@ def computes_bf16(device: torch.device) -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def batches_of(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+def batches_of(
+    lengths: Sequence[int], size: int, seed: int, epoch: int, rows: Sequence[int] | None = None
+) -> list[list[int]]:
     """Row numbers of each batch of one epoch: shuffled, like lengths together, the same for the same arguments."""
     rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(lengths))
+    order = rng.permutation(len(lengths) if rows is None else rows)
     batches = []
     for first in range(0, len(order), size * POOL):
         pool = sorted(order[first : first + size * POOL].tolist(), key=lambda i: lengths[i])
@@ -174,16 +183,18 @@ def train(model: torch.nn.Module, job: Job, report: Report) -> list[dict[str, An
         report(figures, True)
     learner = _Learner(model, optimizer, job, world, autocast)
     lengths = [len(row) for row in job.ids]
-    per_epoch = -(-len(lengths) // config.batch_size)
+    starts = [0]  # the first step of each epoch, and one past the last
+    for epoch in range(config.epochs):
+        starts.append(starts[-1] - (-len(job.epoch_rows(epoch)) // config.batch_size))
 
-    with _progress(world.rank == 0, config.epochs * per_epoch, state.epoch * per_epoch + state.batch) as advance:
+    with _progress(world.rank == 0, starts[-1], starts[state.epoch] + state.batch) as advance:
         while state.epoch < config.epochs and state.epoch - state.best_epoch <= config.patience:
-            batches = batches_of(lengths, config.batch_size, config.seed, state.epoch)
+            batches = batches_of(lengths, config.batch_size, config.seed, state.epoch, job.epoch_rows(state.epoch))
             while state.batch < len(batches):
-                step, started = state.epoch * per_epoch + state.batch, time.perf_counter()
+                step, started = starts[state.epoch] + state.batch, time.perf_counter()
                 if world.size > 1:  # each process has dropout of its own, and a resumed one the same as before
                     torch.manual_seed(hash((config.seed, step, world.rank)) & 0x7FFFFFFF)
-                state.loss += learner.step(batches[state.batch], _rate(step, config.epochs * per_epoch, config.warmup))
+                state.loss += learner.step(batches[state.batch], _rate(step, starts[-1], config.warmup))
                 state.batch += 1
                 state.seconds += time.perf_counter() - started
                 advance()
