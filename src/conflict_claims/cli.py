@@ -1,7 +1,6 @@
 """The command line: parse, load, call, write. Heavy imports stay inside, so that --help is instant."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ TRAINING_EXTRA = "this command needs the training extra; install it with pip ins
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for bad input (one sentence on the error stream), 3 for some of it."""
+    """Run a command; returns the exit status: 0, 2 for bad input (one sentence on the error stream), 3 for bad rows."""
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments) or 0
@@ -391,6 +390,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             documents=arguments.documents,
             overwrite=arguments.overwrite,
             restart=arguments.restart,
+            processes=0,
             report=report,
         )
     _say(f"{done.sentences:,} sentences of {done.rows:,} rows labelled in {arguments.output}")

@@ -51,7 +51,7 @@ def predict_files(
     documents: Path | None = None,
     overwrite: bool = False,
     restart: bool = False,
-    processes: int = 0,
+    processes: int = 1,
     report: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Label every sentence of files, and go on where an earlier call with the same arguments was stopped.
@@ -70,7 +70,8 @@ def predict_files(
         documents: a second output: one row per document with its claims and the strongest sentence of each.
         overwrite: replace existing output, when the new one is whole.
         restart: throw away what a stopped call left.
-        processes: for TF-IDF; 0 means one for each core where the input is large enough to be worth it.
+        processes: for TF-IDF; 0 means one for each core where the input is large enough to be worth it (a script that
+            asks for this needs `if __name__ == "__main__":`, as for every pool of processes).
         report: called with the figures so far, again and again.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from conflict_claims.errors import ClaimsError
 
@@ -59,7 +59,7 @@ class Opened:
 
     source: Source
     stream: io.BufferedReader
-    below: IO[bytes] | None
+    below: io.BufferedReader | None
     share: float | None = None
 
     def position(self) -> int:
@@ -167,7 +167,7 @@ def opened(source: Source) -> Iterator[Opened]:
         _refuse_changed(source, below)
 
 
-def _refuse_changed(source: Source, file: IO[bytes]) -> None:
+def _refuse_changed(source: Source, file: io.BufferedReader) -> None:
     status = os.fstat(file.fileno())
     if (status.st_size, status.st_mtime_ns) != (source.size, source.changed):
         raise ClaimsError(f"{source.name} changed during the run; pass --restart to start anew with what it is now")
@@ -186,7 +186,7 @@ def _refuse_wrong(stream: io.BufferedReader, source: Source) -> None:
 
 
 @contextmanager
-def _uncompressed(below: IO[bytes], source: Source) -> Iterator[io.BufferedReader]:
+def _uncompressed(below: io.BufferedReader, source: Source) -> Iterator[io.BufferedReader]:
     raw: Any = below
     if source.compression == ".gz":
         raw = gzip.GzipFile(fileobj=below)
@@ -199,18 +199,18 @@ def _uncompressed(below: IO[bytes], source: Source) -> Iterator[io.BufferedReade
             except BROKEN as error:
                 raise ClaimsError(f"{source.name} is cut off or damaged ({error}); copy it again") from None
             whole.seek(0)
-            yield whole  # type: ignore[misc]
-    elif raw is below:
-        yield below  # type: ignore[misc]
-    else:
+            yield io.BufferedReader(whole)
+    elif source.compression == ".zst":
         with io.BufferedReader(raw, 1 << 20) as stream:
             yield stream
+    else:  # a gzip file buffers by itself; one more buffer around it would lose what stands before a cut
+        yield raw
 
 
 class _Unzstd(io.RawIOBase):
     """Read zstd frames one after the other; unlike zstandard's own reader this one sees where a file is cut off."""
 
-    def __init__(self, below: IO[bytes]) -> None:
+    def __init__(self, below: io.BufferedReader) -> None:
         self._zstandard = zstandard()
         self._below = below
         self._frame: Any = None

@@ -19,8 +19,8 @@ from typing import Any
 from conflict_claims.batch.sources import kind_of, opened, parquet, source_of, zstandard
 from conflict_claims.errors import ClaimsError
 
-GROUP = 65_536
-"""Rows of a row group of a merged Parquet file, at least."""
+GROUP_ROWS, GROUP_BYTES = 65_536, 32_000_000
+"""A row group of a merged Parquet file is full when it has so many rows or bytes."""
 NAMES = "list<string>"
 """The Arrow type of a list of labels."""
 TableRow = dict[str, Any]
@@ -155,7 +155,7 @@ def _merge_parquet(parts: Sequence[Path], target: Path) -> None:
                 for name in order
             ]
             waiting.append(pyarrow.table(arrays, schema=schema))
-            if sum(map(len, waiting)) >= GROUP:
+            if sum(map(len, waiting)) >= GROUP_ROWS or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
                 writer.write_table(pyarrow.concat_tables(waiting).combine_chunks())
                 waiting.clear()
         if waiting:
@@ -191,4 +191,4 @@ def _merge_csv(parts: Sequence[Path], target: Path, kind: Kind) -> None:
 def _csv_rows(part: Path, kind: Kind) -> Iterator[list[str]]:
     csv.field_size_limit(2**31 - 1)
     with opened(source_of(part, kind.format, kind.compression)) as file:
-        yield from csv.reader(io.TextIOWrapper(file.stream, encoding="utf-8", newline=""))
+        yield from csv.reader(line.decode() for line in file.stream)
