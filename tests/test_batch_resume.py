@@ -45,9 +45,9 @@ def source(tmp_path):
     rng = random.Random(0)
     for name in ("a", "b", "c"):
         rows = []
-        for k in range(120):
-            row = {"document": f"d{k % 50}", "text": " ".join(rng.sample(TEXTS, 2))}
-            rows.append({"text": None} if k % 30 == 7 else row | ({"late": k} if k > 100 else {}))
+        for k in range(80):
+            row = {"document": f"d{k % 35}", "text": " ".join(rng.sample(TEXTS, 2))}
+            rows.append({"text": None} if k % 20 == 7 else row | ({"late": k} if k > 60 else {}))
         write_jsonl(tmp_path / f"in/{name}.jsonl", rows)
     return tmp_path / "in"
 
@@ -138,7 +138,7 @@ def test_stopped_after_every_window_the_output_is_the_same(source, model, tmp_pa
             state = json.loads((output.parent / f"{output.name}.partial/progress.json").read_text())
             assert state["rows"] > rows[-1] and not output.exists()
             rows.append(state["rows"])
-    assert len(rows) > 10 and done.rows == 360 and done.rejected == 12 and done.resumed == rows[-1]
+    assert len(rows) > 7 and done.rows == 240 and done.rejected == 12 and done.resumed == rows[-1]
     assert content(output.parent) == content(tmp_path / "whole")
 
 
@@ -192,17 +192,17 @@ def test_killed_while_the_files_are_put_in_place_the_next_call_puts_the_rest(
     with pytest.raises(Stopped):
         run(source, output, model)
     monkeypatch.setattr(batch.partial, "_move", move)
-    assert run(source, output, model).rows == 360
+    assert run(source, output, model).rows == 240
     assert content(output.parent) == content(tmp_path / "whole")
 
 
-def test_ctrl_c_keeps_the_old_output_and_what_is_done_and_ends_the_workers(models, tmp_path):
-    write_jsonl(tmp_path / "many.jsonl", [{"text": " ".join(TEXTS[:30])}] * 4000)
-    output = tmp_path / "out.jsonl"
-    output.write_text("old", encoding="utf-8")
-    arguments = ["predict", tmp_path / "many.jsonl", "--output", output, "--overwrite", "--model", models / "tfidf"]
+def stop_a_real_run(model, tmp_path, rows, how):
+    """Start the command, stop all its processes or the first alone, and return its status and what it said."""
+    write_jsonl(tmp_path / "many.jsonl", [{"text": " ".join(TEXTS[:30])}] * rows)
+    (tmp_path / "out.jsonl").write_text("old", encoding="utf-8")
+    call = ["predict", tmp_path / "many.jsonl", "--output", tmp_path / "out.jsonl", "--overwrite", "--model", model]
     process = subprocess.Popen(
-        [sys.executable, "-m", "conflict_claims.cli", *map(str, arguments)],
+        [sys.executable, "-m", "conflict_claims.cli", *map(str, call)],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -210,15 +210,26 @@ def test_ctrl_c_keeps_the_old_output_and_what_is_done_and_ends_the_workers(model
     )
     while not (tmp_path / "out.jsonl.partial/progress.json").exists() and process.poll() is None:
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and "stopped; nothing that was saved before is lost" in said, said
-    assert "Traceback" not in said, said
-    assert output.read_text() == "old" and (tmp_path / "out.jsonl.partial").is_dir()
+    how(process.pid)
+    _, said = process.communicate()
+    assert (tmp_path / "out.jsonl").read_text() == "old" and (tmp_path / "out.jsonl.partial").is_dir(), said
     with pytest.raises(ProcessLookupError):
         for _ in range(6000):  # until nobody of its group is left
             os.killpg(process.pid, 0)
             time.sleep(0.01)
+    return process.returncode, said
+
+
+def test_ctrl_c_keeps_the_old_output_and_what_is_done(model, tmp_path):
+    status, said = stop_a_real_run(model, tmp_path, 1000, lambda pid: os.killpg(pid, signal.SIGINT))
+    assert status == 130 and "stopped; nothing that was saved before is lost" in said and "Traceback" not in said, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [lambda pid: os.killpg(pid, signal.SIGINT), lambda pid: os.kill(pid, signal.SIGKILL)])
+def test_worker_processes_end_with_the_first_one(model, tmp_path, how):
+    _, said = stop_a_real_run(model, tmp_path, 6000, how)
+    assert (tmp_path / "many.jsonl").stat().st_size > batch.WORTH_PROCESSES and "Traceback" not in said, said
 
 
 # not the same run any more
@@ -282,7 +293,7 @@ def test_a_model_or_input_that_changes_during_a_run_ends_it_and_what_is_done_sta
             other_model(source, model)
 
     def change_input(now):
-        if now.rows == 150:
+        if now.rows == 100:
             other_input(source, model)
 
     with pytest.raises(ClaimsError, match=r"model changed during the run; put the model back"):
@@ -291,7 +302,7 @@ def test_a_model_or_input_that_changes_during_a_run_ends_it_and_what_is_done_sta
     with pytest.raises(ClaimsError, match=r"b.jsonl changed during the run; pass --restart"):
         run(source, tmp_path / "out.csv", model, report=change_input)
     state = json.loads((tmp_path / "out.csv.partial/progress.json").read_text())
-    assert state["rows"] >= 150
+    assert state["rows"] >= 100
 
 
 def test_two_processes_cannot_write_one_output(source, model, tmp_path):
@@ -303,7 +314,7 @@ def test_two_processes_cannot_write_one_output(source, model, tmp_path):
                 run(source, tmp_path / "out.csv", model, report=lambda now: None)
             refused.append(error)
 
-    assert run(source, tmp_path / "out.csv", model, report=report).rows == 360 and refused
+    assert run(source, tmp_path / "out.csv", model, report=report).rows == 240 and refused
 
 
 def test_a_partial_output_that_was_damaged_is_refused(source, model, tmp_path):
@@ -316,7 +327,7 @@ def test_a_partial_output_that_was_damaged_is_refused(source, model, tmp_path):
     (folder / "progress.json").write_bytes(b"{")
     with pytest.raises(ClaimsError, match=r"progress.json is damaged .*pass --restart"):
         run(source, output, model)
-    assert run(source, output, model, restart=True).rows == 360
+    assert run(source, output, model, restart=True).rows == 240
 
 
 # a full disk
@@ -346,7 +357,7 @@ def test_on_a_full_disk_what_is_done_stays_and_the_run_goes_on_when_there_is_roo
         signal.signal(signal.SIGXFSZ, handler)
     assert output.read_text() == "old"
     done = run(source, output, model, overwrite=True, documents=documents)
-    assert (done.resumed > 100) == (share > 0.1) and content(output.parent) == content(tmp_path / "whole")
+    assert (done.resumed > 70) == (share > 0.1) and content(output.parent) == content(tmp_path / "whole")
 
 
 # standard input and the command line
@@ -410,11 +421,11 @@ def test_progress_says_rate_share_and_time_left(source, model, tmp_path, monkeyp
 
     monkeypatch.setattr(progress, "LINE_EVERY", 0)
     with pytest.raises(Stopped):
-        run(source, tmp_path / "out.csv", model, stop_after=20)
+        run(source, tmp_path / "out.csv", model, stop_after=15)
     monkeypatch.setenv("FORCE_COLOR", "1")
     said = []
     with progress.shown(said.append, terminal=terminal) as report:
         run(source, tmp_path / "out.csv", model, report=report)
-    assert said[0] == "goes on after 200 rows that are done"
+    assert said[0] == "goes on after 150 rows that are done"
     shown = capsys.readouterr().err if terminal else "\n".join(said)
     assert "a second" in shown and "%" in shown and "left" in shown
