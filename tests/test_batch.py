@@ -514,13 +514,13 @@ for k, name in enumerate(sys.argv[2:]):
 def test_memory_does_not_grow_with_the_input(model, tmp_path):
     noise = random.Random(0).randbytes(4_000_000).hex()
     names = []
-    for count, ending in ((2_000, "jsonl"), (14_000, "jsonl"), (8_000, "parquet"), (28_000, "parquet")):
-        given = [{"text": f"Good {k}.", "noise": noise[k * 300 : k * 300 + 5000]} for k in range(count)]
+    for count, ending in ((500, "jsonl"), (3_500, "jsonl"), (2_000, "parquet"), (6_000, "parquet")):
+        given = [{"text": f"Good {k}.", "noise": noise[k * 900 : k * 900 + 20_000]} for k in range(count)]
         names.append(tmp_path / f"{count}.{ending}")
         if ending == "jsonl":
             write_jsonl(names[-1], given)
         else:
-            pq.write_table(pa.Table.from_pylist(given), names[-1], row_group_size=2000)
+            pq.write_table(pa.Table.from_pylist(given), names[-1], row_group_size=500)
     arguments = [sys.executable, "-c", MEASURED, str(model), *map(str, names)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -19,18 +19,9 @@ def shown(say: Callable[[str], None], terminal: bool | None = None) -> Iterator[
         say: prints a line.
         terminal: whether the error stream is one; None looks.
     """
-    first: Summary | None = None
-
-    def begun(now: Summary) -> Summary:
-        nonlocal first
-        if first is None:
-            first = now
-            if now.resumed:
-                say(f"goes on after {now.resumed:,} rows that are done")
-        return first
-
+    clock = _Clock(say)
     if not (os.isatty(2) if terminal is None else terminal):
-        yield _lines(say, begun)
+        yield _lines(say, clock)
         return
     from rich.console import Console
     from rich.progress import (
@@ -46,34 +37,50 @@ def shown(say: Callable[[str], None], terminal: bool | None = None) -> Iterator[
         *(BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[done]}"), TimeElapsedColumn()),
         *(TextColumn("left:"), TimeRemainingColumn()),
     )
-    start = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=300) as progress:
         task = progress.add_task("sentences", total=None, done="")
 
         def report(now: Summary) -> None:
-            if first is None:  # what an earlier run did says nothing about how fast this one is
+            if clock.first is None:  # what an earlier run did says nothing about how fast this one is
                 progress.reset(task, total=now.total or None, completed=now.bytes)
-            progress.update(task, completed=now.bytes, done=_rate(begun(now), now, time.monotonic() - start))
+            progress.update(task, completed=now.bytes, done=clock.rate(now))
 
         yield report
 
 
-def _lines(say: Callable[[str], None], begun: Callable[[Summary], Summary]) -> Callable[[Summary], None]:
-    start = said = time.monotonic()
+class _Clock:
+    """Time and figures since the work began: loading the model and what an earlier run did do not count."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.first: Summary | None = None
+        self._say = say
+        self._start = 0.0
+
+    def rate(self, now: Summary) -> str:
+        if self.first is None:
+            self.first, self._start = now, time.monotonic()
+            if now.resumed:
+                self._say(f"goes on after {now.resumed:,} rows that are done")
+        rate = (now.sentences - self.first.sentences) / max(self.seconds, 1e-9)
+        return f"{now.sentences:,} sentences, {rate:,.0f} a second"
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def _lines(say: Callable[[str], None], clock: _Clock) -> Callable[[Summary], None]:
+    said = time.monotonic()
 
     def report(now: Summary) -> None:
         nonlocal said
-        first, clock = begun(now), time.monotonic()
-        if clock - said >= LINE_EVERY:
-            said = clock
-            share = now.bytes - first.bytes
-            left = (clock - start) * (now.total - now.bytes) / share / 60 if share > 0 else 0
-            known = f"{now.bytes / now.total:.0%}, " if now.total else ""
-            say(f"{known}{_rate(first, now, clock - start)}" + (f", {left:,.0f} minutes left" if now.total else ""))
+        rate = clock.rate(now)
+        if time.monotonic() - said < LINE_EVERY:
+            return
+        said = time.monotonic()
+        done = now.bytes - (clock.first or now).bytes
+        share = f"{now.bytes / now.total:.0%}, " if now.total else ""
+        left = clock.seconds * (now.total - now.bytes) / done / 60 if done > 0 else 0
+        say(f"{share}{rate}" + (f", {left:,.0f} minutes left" if done > 0 and now.total else ""))
 
     return report
-
-
-def _rate(first: Summary, now: Summary, seconds: float) -> str:
-    rate = (now.sentences - first.sentences) / max(seconds, 1e-9)
-    return f"{now.sentences:,} sentences, {rate:,.0f} a second"
