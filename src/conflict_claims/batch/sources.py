@@ -106,20 +106,19 @@ def find_sources(
             source = _source(file)
             if sources.setdefault(source.name, source) is not source:
                 raise ClaimsError(f"{source.name} is named twice; name each file once")
-            if file.resolve() in own:
-                raise ClaimsError(f"{file} is both input and output; choose another --output")
+        if path.resolve() in own:
+            raise ClaimsError(f"{path} is both input and output; choose another --output")
     return list(sources.values())
 
 
 def _files_below(folder: Path, own: set[Path]) -> list[Path]:
     found = []
     for where, folders, names in os.walk(folder):
-        here = Path(where)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() not in own)
+        here, real = Path(where), Path(where).resolve()
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and real / n not in own)
         for name in sorted(names):
-            file = here / name
-            if kind_of(name)[0] and not name.startswith(".") and file.is_file() and file.resolve() not in own:
-                found.append(file)
+            if kind_of(name)[0] and not name.startswith(".") and (here / name).is_file() and real / name not in own:
+                found.append(here / name)
     if not found:
         raise ClaimsError(f"{folder}: expected files ending in {', '.join(FORMATS)} (also .gz, .zst), found none")
     return found
