@@ -14,7 +14,7 @@ import zstandard
 
 from conflict_claims import batch, runtime
 from conflict_claims.batch import labelling, predict_files
-from conflict_claims.batch.rows import Reading
+from conflict_claims.batch.formats import Reading
 from conflict_claims.errors import ClaimsError
 
 from .conftest import LABELS, ROOT, corpus_rows, write_jsonl
@@ -499,7 +499,7 @@ import re, sys
 from functools import lru_cache
 from pathlib import Path
 from conflict_claims import batch
-from conflict_claims.batch.rows import Reading
+from conflict_claims.batch.formats import Reading
 batch.load = lru_cache(batch.load)
 batch.COMMIT_EVERY = 0.1
 batch.load(Path(sys.argv[1]))

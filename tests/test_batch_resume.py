@@ -17,7 +17,7 @@ import pytest
 
 from conflict_claims import batch, cli, runtime
 from conflict_claims.batch import labelling, predict_files
-from conflict_claims.batch.rows import Reading
+from conflict_claims.batch.formats import Reading
 from conflict_claims.errors import ClaimsError
 
 from .conftest import corpus_rows, write_jsonl

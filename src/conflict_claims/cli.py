@@ -12,7 +12,7 @@ from conflict_claims.errors import ClaimsError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from conflict_claims.batch.rows import Reading
+    from conflict_claims.batch.formats import Reading
     from conflict_claims.config import Config
     from conflict_claims.runtime import Prediction
 
@@ -372,8 +372,8 @@ def _metrics_table(figures: dict[str, Any]) -> "Table":
 
 def _predict(arguments: argparse.Namespace) -> int:
     from conflict_claims.batch import predict_files
+    from conflict_claims.batch.formats import Reading
     from conflict_claims.batch.progress import shown
-    from conflict_claims.batch.rows import Reading
     from conflict_claims.runtime import default_model
 
     reading = Reading(arguments.column, arguments.id_column, arguments.sentences)

@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from conflict_claims import __version__
+from conflict_claims.batch.formats import Reading
 from conflict_claims.batch.labelling import WINDOW_CHARACTERS, WINDOW_ROWS, Done, Layout, Task, Window, windows, workers
-from conflict_claims.batch.partial import Partial, Targets, held
-from conflict_claims.batch.rows import Reading, read_rows
+from conflict_claims.batch.partial import Partial, held
+from conflict_claims.batch.rows import read_rows
 from conflict_claims.batch.sources import STDIN, Source, find_sources, opened
+from conflict_claims.batch.state import Targets
 from conflict_claims.batch.tables import output_kind
 from conflict_claims.errors import ClaimsError
 from conflict_claims.model_folder import MANIFEST

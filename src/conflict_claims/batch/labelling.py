@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from conflict_claims.batch.documents import Found, summarise
-from conflict_claims.batch.rows import Reading, Rejected, Row, read_rows
+from conflict_claims.batch.formats import Reading
+from conflict_claims.batch.rows import Rejected, Row, read_rows
 from conflict_claims.batch.sources import Source, opened
 from conflict_claims.batch.tables import NAMES, Kind, TableRow, encode
 from conflict_claims.errors import ClaimsError

@@ -12,75 +12,19 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 from conflict_claims.batch.documents import RollUp
-from conflict_claims.batch.labelling import Done, Layout, Position, Window
+from conflict_claims.batch.labelling import Done, Layout, Window
+from conflict_claims.batch.state import State, Targets
 from conflict_claims.batch.tables import merge, output_kind
 from conflict_claims.errors import ClaimsError
 from conflict_claims.model_folder import sync
 
 PROGRESS = "progress.json"
 OTHER = {"inputs": "other or changed input", "model": "another model", "options": "other options"}
-
-
-@dataclass
-class State:
-    """How far a run is. `identity` says what run it is: its inputs, model and options."""
-
-    identity: dict[str, str]
-    source: int = 0
-    row: int = 0
-    windows: int = 0
-    rows: int = 0
-    sentences: int = 0
-    rejected: int = 0
-    bytes: int = 0
-    columns: list[str] = field(default_factory=list)
-    parts: int = 0
-    length: int = 0
-    rejected_length: int = 0
-    whole: bool = False
-
-    @property
-    def position(self) -> Position:
-        """Where reading goes on."""
-        return Position(self.source, self.row)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The files that a run writes."""
-
-    output: Path
-    documents: Path | None = None
-
-    @property
-    def rejected(self) -> Path:
-        """Where the rows go that could not be labelled."""
-        return self.output.with_name(f"{self.output.name}.rejected.jsonl")
-
-    @property
-    def partial(self) -> Path:
-        """The folder of a run that is not finished."""
-        return self.output.with_name(f"{self.output.name}.partial")
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        """What stands at the end."""
-        return (self.output, self.rejected, *((self.documents,) if self.documents else ()))
-
-    def check(self, overwrite: bool) -> None:
-        """Raise a ClaimsError if something stands there that must not be replaced."""
-        if len({path.resolve() for path in self.all}) < len(self.all):
-            raise ClaimsError(f"{self.documents}: --documents and --output must be different files")
-        for path in self.all:
-            if path.is_dir():
-                raise ClaimsError(f"{path} is a folder; expected the name of a file")
-            if path.exists() and not overwrite:
-                raise ClaimsError(f"{path} exists already; pass --overwrite to replace it, or choose another --output")
 
 
 class Partial:
