@@ -1,7 +1,6 @@
 """The command line: parse, load, call, write. Heavy imports stay inside, so that --help is instant."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from conflict_claims.errors import ClaimsError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from conflict_claims.batch.formats import Reading
     from conflict_claims.config import Config
     from conflict_claims.runtime import Prediction
 
@@ -20,10 +20,10 @@ TRAINING_EXTRA = "this command needs the training extra; install it with pip ins
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 2 for bad input (one sentence on the error stream)."""
+    """Run a command; returns the exit status: 0, 2 for bad input (one sentence on the error stream), 3 for bad rows."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        status: int = arguments.run(arguments) or 0
     except ClaimsError as error:
         _say(f"conflict-claims: {error}")
         return 2
@@ -38,10 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         _say(
-            "conflict-claims: stopped; nothing that was saved before is lost, and a training goes on when called again"
+            "conflict-claims: stopped; nothing that was saved before is lost, and a training or a prediction to a file "
+            "goes on when called again"
         )
         return 130
-    return 0
+    return status
 
 
 def _say(message: str) -> None:
@@ -57,11 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     predict = _command(commands, "predict", _predict, "label the sentences of articles")
-    predict.add_argument("input", type=Path, help="a .txt article, or .jsonl, .csv, .tsv with a column 'text'")
-    predict.add_argument("--output", type=Path, help=".jsonl or .csv; without it a table is shown")
+    predict.epilog = (
+        "Exit status: 0; 2 for bad input or a failure, after which the same command goes on where it stopped; 3 where "
+        "rows could not be labelled (OUTPUT.rejected.jsonl says which and why) and all others were."
+    )
+    predict.add_argument(
+        "input",
+        nargs="+",
+        help=".txt (an article each), .jsonl, .csv, .tsv or .parquet, also .gz and .zst; folders of such; - for "
+        "standard input, which cannot be resumed",
+    )
+    predict.add_argument(
+        "--output", type=Path, help=".jsonl or .csv (also .gz, .zst) or .parquet; without it a table is shown"
+    )
+    predict.add_argument("--documents", type=Path, help="second output: the claims of each document, same formats")
     predict.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
-    predict.add_argument("--sentences", action="store_true", help="each row is one sentence already")
+    predict.add_argument("--sentences", action="store_true", help="each row (each line of a .txt) is one sentence")
+    predict.add_argument("--column", default="text", help="column of the text (default: text)")
+    predict.add_argument("--id-column", help="column of the document's id (default: document or id, else file and row)")
+    predict.add_argument("--format", choices=("txt", "jsonl", "csv", "tsv"), help="of standard input (default: txt)")
     predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    predict.add_argument("--restart", action="store_true", help="start anew instead of going on with a stopped run")
 
     evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
     evaluate.add_argument("model", type=Path, help="model folder")
@@ -351,38 +368,57 @@ def _metrics_table(figures: dict[str, Any]) -> "Table":
     return table
 
 
-def _predict(arguments: argparse.Namespace) -> None:
-    from conflict_claims.runtime import default_model, load
+def _predict(arguments: argparse.Namespace) -> int:
+    from conflict_claims.batch import predict_files
+    from conflict_claims.batch.formats import Reading
+    from conflict_claims.batch.progress import shown
+    from conflict_claims.runtime import default_model
 
-    model = load(arguments.model or default_model())
+    reading = Reading(arguments.column, arguments.id_column, arguments.sentences)
+    model = arguments.model or default_model()
     if arguments.output is None:
-        _show(arguments, model)
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from conflict_claims.batch import predict_file
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not os.isatty(2)) as progress:
-        task = progress.add_task("rows", total=None)
-        total = predict_file(
-            model,
+        return _show(arguments, model, reading)
+    with shown(_say) as report:
+        done = predict_files(
             arguments.input,
             arguments.output,
-            sentences=arguments.sentences,
+            model,
+            reading=reading,
+            stdin_format=arguments.format,
+            documents=arguments.documents,
             overwrite=arguments.overwrite,
-            advance=lambda rows: progress.advance(task, rows),
+            restart=arguments.restart,
+            processes=0,
+            report=report,
         )
-    _say(f"{total} sentences labelled in {arguments.output}")
+    _say(f"{done.sentences:,} sentences of {done.rows:,} rows labelled in {arguments.output}")
+    if done.rejected:
+        _say(f"{done.rejected:,} of the rows could not be labelled: see {arguments.output}.rejected.jsonl")
+    return 3 if done.rejected else 0
 
 
-def _show(arguments: argparse.Namespace, model: Any) -> None:  # noqa: ANN401 - a ClaimModel, imported late
+def _show(arguments: argparse.Namespace, model_folder: Path, reading: "Reading") -> int:
     from rich.console import Console
 
-    from conflict_claims.batch import read_articles
+    from conflict_claims.batch.rows import Row, read_rows
+    from conflict_claims.batch.sources import find_sources, opened
+    from conflict_claims.runtime import load
 
-    for _, row in read_articles(arguments.input):
-        Console().print(_prediction_table(model.predict(row["text"], sentences=arguments.sentences), model.labels))
+    if arguments.documents is not None:
+        raise ClaimsError("--documents needs --output; name a file for the sentences too")
+    rejected = 0
+    sources = find_sources(arguments.input, arguments.format)
+    model = load(model_folder)
+    for source in sources:
+        with opened(source) as file:
+            for item in read_rows(source, file, reading):
+                if isinstance(item, Row):
+                    predictions = model.predict(item.text, sentences=reading.sentences)
+                    Console().print(_prediction_table(predictions, model.labels))
+                else:
+                    _say(f"{item.source}:{item.line}: {item.reason}")
+                    rejected += 1
+    return 3 if rejected else 0
 
 
 def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) -> "Table":
