@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality results curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality results faithfulness curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -72,6 +72,9 @@ realism: install  ## how far the corpus is from REAL_NEWS
 bench-quality: install  ## every contender on the same splits (hours on two cores; goes on where it was stopped; QUICK=--quick)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,bench]"
 	python benchmarks/quality.py --also $(REAL_NEWS) $(QUICK) $(if $(QUICK),,--insert README.md)
+
+faithfulness: install  ## do the words that explain names move the label? (table of docs/explain.md)
+	python benchmarks/faithfulness.py models/tfidf models/transformer --insert docs/explain.md
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

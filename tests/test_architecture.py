@@ -19,7 +19,7 @@ LAYERS = [
     {"model_folder"},
     {"plots", "fast_tfidf"},
     {"corpus", "encoders", "runtime"},
-    {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour"},
+    {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour", "explain"},
     {"train", "evaluate", "report"},
     {"audit", "curve"},
     {"mlflow_model"},
