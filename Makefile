@@ -15,7 +15,7 @@ install: .venv/installed  ## make the virtual environment with locked dependenci
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,serve]"
 	@touch $@
 
 run: install  ## train both models, compare them, and label the sentences of a sample article

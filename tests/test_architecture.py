@@ -23,6 +23,7 @@ LAYERS = [
     {"train", "evaluate", "report"},
     {"audit", "curve"},
     {"mlflow_model"},
+    {"serve"},
     {"cli"},
 ]
 RANK = {name: k for k, layer in enumerate(LAYERS) for name in layer}

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from conflict_claims.explain import WordWeight
     from conflict_claims.runtime import Prediction
 
-TRAINING_EXTRA = "this command needs the training extra; install it with pip install 'conflict-claims[train]'"
+EXTRA_OF = {"fastapi": "serve", "fastapi_offline": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+"""The extra that a library comes with; others come with `train`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("conflict_claims"):
             raise
-        _say(f"conflict-claims: {error.name} is not installed: {TRAINING_EXTRA}")
+        extra = EXTRA_OF.get(error.name or "", "train")
+        _say(f"conflict-claims: {error.name} is not installed: pip install 'conflict-claims[{extra}]' brings it")
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -71,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--label", help="this label for every sentence (default: those that the sentence is given)")
     explain.add_argument("--sentences", action="store_true", help="each row is one sentence already")
     explain.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+    serve = _command(commands, "serve", _serve, "answer over HTTP, with a page to read articles on")
+    serve.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address (default: 127.0.0.1, which only this machine reaches)"
+    )
+    serve.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any that is free)")
 
     evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
     evaluate.add_argument("model", type=Path, help="model folder")
@@ -453,6 +462,13 @@ def _show_words(prediction: "Prediction", words: "dict[str, list[WordWeight]]", 
         figures = ", ".join(f"{word.word} {word.weight:+.1f}" for word in ranked)
         console.print(text, Text(f"  {label} {prediction.probabilities[label]:.2f}: {figures}", style="dim"), sep="\n")
     console.print()
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from conflict_claims.runtime import default_model
+    from conflict_claims.serve.server import serve
+
+    serve(arguments.model or default_model(), arguments.host, arguments.port, _say)
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ def explain(model: ClaimModel, text: str) -> dict[str, list[WordWeight]]:
 
 def explain_many(model: ClaimModel, texts: Sequence[str]) -> list[dict[str, list[WordWeight]]]:
     """What :func:`explain` says of each of several sentences, computed together."""
-    spans = [_words(text, i) for i, text in enumerate(texts, 1)]
+    spans = [word_spans(text, i) for i, text in enumerate(texts, 1)]
     whole = _log_odds(model, texts)
     variants = (_without(text, [span]) for text, found in zip(texts, spans, strict=True) for span in found)
     parts = [np.zeros((0, len(model.labels)))]
@@ -151,7 +151,8 @@ def write_explained(
     return total
 
 
-def _words(text: str, number: int) -> list[tuple[int, int]]:
+def word_spans(text: str, number: int = 1) -> list[tuple[int, int]]:
+    """(start, end) of each word of a sentence, the number-th of several; ClaimsError if it has too many."""
     if not isinstance(text, str):
         raise ClaimsError(f"text {number}: expected a string, found {type(text).__name__}")
     spans = [match.span() for match in islice(_WORD.finditer(text), MAX_WORDS + 1)]
