@@ -80,6 +80,7 @@ def _add_model(app: FastAPI, model: ClaimModel, name: str, limits: Limits, batch
 
     @app.post(
         "/predict",
+        tags=["Predict"],
         response_model=schema.Answer,
         responses=_problems(400, 408, 413, 422, 503, *_of(guard)),
         dependencies=guard,
@@ -92,7 +93,7 @@ def _add_model(app: FastAPI, model: ClaimModel, name: str, limits: Limits, batch
             job = Job(request.texts, sentences=True, explain=request.explain)
         return JSONResponse({"results": await asyncio.wrap_future(batcher.submit(job))})
 
-    @app.get("/model", responses=_problems(*_of(guard)), dependencies=guard)
+    @app.get("/model", tags=["Predict"], responses=_problems(*_of(guard)), dependencies=guard)
     async def describe_model() -> schema.Model:
         """Which model answers, its labels with their thresholds, and the limits of this service."""
         return schema.Model(
@@ -107,16 +108,22 @@ def _add_model(app: FastAPI, model: ClaimModel, name: str, limits: Limits, batch
 
 
 def _add_observation(app: FastAPI, measures: Measures, batcher: Batcher, guard: list[Any]) -> None:
-    @app.get("/health", responses={503: {"model": schema.Health, "description": "Stopping, or failed."}})
+    @app.get(
+        "/health", tags=["Watch"], responses={503: {"model": schema.Health, "description": "Stopping, or failed."}}
+    )
     async def health(response: Response) -> schema.Health:
         """Whether requests are answered; needs no token."""
         status = "failed" if not batcher.alive else "stopping" if batcher.stopping else "ok"
         response.status_code = 200 if status == "ok" else 503
         return schema.Health(status=status)
 
-    text = {200: {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    text: dict[int | str, dict[str, Any]] = {
+        200: {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    }
 
-    @app.get("/metrics", response_class=Response, responses=text | _problems(*_of(guard)), dependencies=guard)
+    @app.get(
+        "/metrics", tags=["Watch"], response_class=Response, responses=text | _problems(*_of(guard)), dependencies=guard
+    )
     async def metrics() -> Response:
         """Counters and histograms for Prometheus."""
         return Response(measures.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
