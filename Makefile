@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict results curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness results curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -15,7 +15,7 @@ install: .venv/installed  ## make the virtual environment with locked dependenci
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,serve]"
 	@touch $@
 
 run: install  ## train both models, compare them, and label the sentences of a sample article
@@ -74,7 +74,10 @@ bench-quality: install  ## every contender on the same splits (hours on two core
 	python benchmarks/quality.py --also $(REAL_NEWS) $(QUICK) $(if $(QUICK),,--insert README.md)
 
 bench-predict: install  ## how fast predicting is, against what one would otherwise write (minutes)
-	PYTHONPATH=benchmarks python benchmarks/predict.py --insert docs/predict.md
+	python benchmarks/predict.py --insert docs/predict.md
+
+faithfulness: install  ## do the words that explain names move the label? (table of docs/explain.md)
+	python benchmarks/faithfulness.py models/tfidf models/transformer --insert docs/explain.md
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

@@ -19,10 +19,11 @@ LAYERS = [
     {"model_folder"},
     {"plots", "fast_tfidf", "engines"},
     {"corpus", "encoders", "runtime"},
-    {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour"},
+    {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour", "explain"},
     {"train", "evaluate", "report"},
     {"audit", "curve"},
     {"mlflow_model"},
+    {"serve"},
     {"cli"},
 ]
 RANK = {name: k for k, layer in enumerate(LAYERS) for name in layer}

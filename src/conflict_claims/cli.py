@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from conflict_claims.batch.formats import Reading
     from conflict_claims.config import Config
+    from conflict_claims.explain import WordWeight
     from conflict_claims.runtime import Prediction
 
-TRAINING_EXTRA = "this command needs the training extra; install it with pip install 'conflict-claims[train]'"
+EXTRA_OF = {"fastapi": "serve", "fastapi_offline": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+"""The extra that a library comes with; others come with `train`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("conflict_claims"):
             raise
-        _say(f"conflict-claims: {error.name} is not installed: {TRAINING_EXTRA}")
+        extra = EXTRA_OF.get(error.name or "", "train")
+        _say(f"conflict-claims: {error.name} is not installed: pip install 'conflict-claims[{extra}]' brings it")
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -79,6 +82,21 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--format", choices=("txt", "jsonl", "csv", "tsv"), help="of standard input (default: txt)")
     predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
     predict.add_argument("--restart", action="store_true", help="start anew instead of going on with a stopped run")
+
+    explain = _command(commands, "explain", _explain, "show which words moved the labels of each sentence")
+    explain.add_argument("input", help="a text, or a file as predict reads it")
+    explain.add_argument("--output", type=Path, help=".jsonl; without it the words are shown in colour")
+    explain.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    explain.add_argument("--label", help="this label for every sentence (default: those that the sentence is given)")
+    explain.add_argument("--sentences", action="store_true", help="each row is one sentence already")
+    explain.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+    serve = _command(commands, "serve", _serve, "answer over HTTP, with a page to read articles on")
+    serve.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address (default: 127.0.0.1, which only this machine reaches)"
+    )
+    serve.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0: any that is free)")
 
     evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
     evaluate.add_argument("model", type=Path, help="model folder")
@@ -433,6 +451,58 @@ def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) ->
         marked = [cell.append(" ✓") if name in p.labels else cell for name, cell in zip(labels, cells, strict=True)]
         table.add_row(Text(p.text), *marked)
     return table
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from conflict_claims.batch import read_articles
+    from conflict_claims.explain import explain_many, write_explained
+    from conflict_claims.runtime import default_model, load
+
+    model = load(arguments.model or default_model())
+    if arguments.label is not None and arguments.label not in model.labels:
+        raise ClaimsError(f"unknown label {arguments.label!r}; expected {' or '.join(model.labels)}")
+    named = Path(arguments.input)
+    one_word = len(arguments.input.split()) == 1  # such as a file name with a slip in it
+    is_file = named.suffix if one_word else len(arguments.input) < 255 and named.is_file()
+    texts = [row["text"] for _, row in read_articles(named)] if is_file else [arguments.input]
+    if arguments.output is not None:
+        total = write_explained(
+            model, texts, arguments.output, sentences=arguments.sentences, overwrite=arguments.overwrite
+        )
+        _say(f"{total} sentences explained in {arguments.output}")
+        return
+    for text in texts:
+        found = model.predict(text, sentences=arguments.sentences)
+        for prediction, words in zip(found, explain_many(model, [p.text for p in found]), strict=True):
+            _show_words(prediction, words, [arguments.label] if arguments.label else prediction.labels)
+
+
+def _show_words(prediction: "Prediction", words: "dict[str, list[WordWeight]]", labels: Sequence[str]) -> None:
+    """A sentence for each label, what speaks for it in green, what speaks against it in red, and both in figures."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not labels:
+        console.print(Text(prediction.text), Text("  no label", style="dim"), sep="\n")
+    for label in labels:
+        text = Text(prediction.text)
+        top = max((abs(word.weight) for word in words[label]), default=0)
+        for word in words[label]:
+            if abs(word.weight) > top / 4:
+                strong = "bold " if abs(word.weight) > top / 2 else ""
+                text.stylize(strong + ("green" if word.weight > 0 else "red"), word.start, word.end)
+        ranked = sorted(words[label], key=lambda word: -abs(word.weight))[:6]
+        figures = ", ".join(f"{word.word} {word.weight:+.1f}" for word in ranked)
+        console.print(text, Text(f"  {label} {prediction.probabilities[label]:.2f}: {figures}", style="dim"), sep="\n")
+    console.print()
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from conflict_claims.runtime import default_model
+    from conflict_claims.serve.server import serve
+
+    serve(arguments.model or default_model(), arguments.host, arguments.port, _say)
 
 
 def _report(arguments: argparse.Namespace) -> None:
