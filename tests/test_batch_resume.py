@@ -151,7 +151,7 @@ def test_whatever_stands_beyond_the_recorded_progress_is_cut_off(source, model, 
     folder = output.parent / "out.csv.partial"
     for name in ("rows-000001", "rejected"):
         with (folder / name).open("ab") as file:
-            file.write(b'"half a row')
+            file.write(b'"half a row' * 100_000)  # more than the rest of the run writes over
     (folder / "rows-000002").write_bytes(b"of no run")
     (folder / "progress.json.new").write_bytes(b"{")
     run(source, output, model)
