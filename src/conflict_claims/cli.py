@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -454,7 +454,6 @@ def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) ->
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    from conflict_claims.batch import read_articles
     from conflict_claims.explain import explain_many, write_explained
     from conflict_claims.runtime import default_model, load
 
@@ -464,7 +463,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     named = Path(arguments.input)
     one_word = len(arguments.input.split()) == 1  # such as a file name with a slip in it
     is_file = named.suffix if one_word else len(arguments.input) < 255 and named.is_file()
-    texts = [row["text"] for _, row in read_articles(named)] if is_file else [arguments.input]
+    texts = _texts_of(arguments.input, arguments.sentences) if is_file else iter([arguments.input])
     if arguments.output is not None:
         total = write_explained(
             model, texts, arguments.output, sentences=arguments.sentences, overwrite=arguments.overwrite
@@ -475,6 +474,19 @@ def _explain(arguments: argparse.Namespace) -> None:
         found = model.predict(text, sentences=arguments.sentences)
         for prediction, words in zip(found, explain_many(model, [p.text for p in found]), strict=True):
             _show_words(prediction, words, [arguments.label] if arguments.label else prediction.labels)
+
+
+def _texts_of(name: str, sentences: bool) -> Iterator[str]:
+    from conflict_claims.batch.formats import Reading
+    from conflict_claims.batch.rows import Rejected, read_rows
+    from conflict_claims.batch.sources import find_sources, opened
+
+    for source in find_sources([name], None):
+        with opened(source) as file:
+            for item in read_rows(source, file, Reading(sentences=sentences)):
+                if isinstance(item, Rejected):
+                    raise ClaimsError(f"{item.source}:{item.line}: {item.reason}")
+                yield item.text
 
 
 def _show_words(prediction: "Prediction", words: "dict[str, list[WordWeight]]", labels: Sequence[str]) -> None:

@@ -18,6 +18,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def normalise(text: str) -> str:
     """NFC, control and invisible characters dropped, white space runs made one space."""
+    if text.isascii() and text.isprintable():  # most sentences; nothing in them is to be dropped or composed
+        return " ".join(text.split())
     visible = (c for c in text if c.isspace() or unicodedata.category(c) not in _DROPPED)
     return " ".join(unicodedata.normalize("NFC", "".join(visible)).split())
 
