@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conflict_claims.config import Config
     from conflict_claims.runtime import Prediction
 
+OBJECTIVE = "what thresholds are for: f1, or with quotation marks 'recall>=0.95' or 'precision>=0.95', any number"
 TRAINING_EXTRA = "this command needs the training extra; install it with pip install 'conflict-claims[train]'"
 
 
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
     predict.add_argument("--sentences", action="store_true", help="each row is one sentence already")
     predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _with_objective(predict)
 
     evaluate = _command(commands, "evaluate", _evaluate, "score a model on labelled sentences")
     evaluate.add_argument("model", type=Path, help="model folder")
@@ -74,6 +76,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--only", metavar="COLUMN=VALUE", help="score only the rows that have this value")
     evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
     evaluate.add_argument("--plots", type=Path, help="folder for pictures")
+    evaluate.add_argument("--evidence", type=Path, help="file for bins, curves, slices and the worst errors (.json)")
+    evaluate.add_argument(
+        "--without-text", action="store_true", help="keep sentences and their words out of --evidence"
+    )
+    _with_objective(evaluate)
+
+    compare = _command(commands, "compare", _compare, "compare two models, in pairs, on labelled sentences")
+    compare.add_argument("models", type=Path, nargs=2, metavar="MODEL", help="model folder")
+    compare.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/splits/test.jsonl"),
+        help="labelled sentences, as for evaluate (default: data/splits/test.jsonl)",
+    )
+    compare.add_argument("--only", metavar="COLUMN=VALUE", help="compare on only the rows that have this value")
+    compare.add_argument("--output", type=Path, help="file for the sentences that they label differently (.jsonl)")
+    compare.add_argument("--metrics", type=Path, help="file for the figures (.json)")
+    _with_objective(compare)
 
     behaviour = _command(commands, "check-behaviour", _check_behaviour, "try a model on cases that it must get right")
     behaviour.add_argument("model", type=Path, help="model folder")
@@ -87,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, help="model folder to write (default: models/KIND)")
     train.add_argument("--encoder", help="minilm, mpnet, a folder or a Hub id, instead of the one in params.yaml")
     train.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    train.add_argument("--objective", default="f1", help=f"{OBJECTIVE} (default: f1)")
     train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
     _with_params(train)
 
@@ -167,6 +188,10 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 def _with_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: params.yaml)")
+
+
+def _with_objective(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--objective", help=f"{OBJECTIVE} (default: as the model was trained)")
 
 
 def _config(arguments: argparse.Namespace) -> "Config":
@@ -288,6 +313,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.output or Path("models") / arguments.kind,
         _config(arguments),
         encoder=arguments.encoder,
+        objective=arguments.objective,
         overwrite=arguments.overwrite,
         track=not arguments.no_tracking,
         say=_say,
@@ -298,9 +324,44 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from conflict_claims.evaluate import evaluate
+    from conflict_claims.tables import metrics_table
 
-    figures = evaluate(arguments.model, arguments.data, arguments.output, arguments.plots, arguments.only)
-    Console().print(_metrics_table(figures))
+    figures = evaluate(
+        arguments.model,
+        arguments.data,
+        arguments.output,
+        arguments.plots,
+        arguments.only,
+        evidence=arguments.evidence,
+        texts=not arguments.without_text,
+        objective=arguments.objective,
+    )
+    Console().print(metrics_table(figures))
+    for line in figures["shortfalls"]:
+        _say(line)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    import json
+
+    from rich.console import Console
+
+    from conflict_claims.compare import compare
+    from conflict_claims.tables import compare_table
+
+    first, second = arguments.models
+    found = compare(
+        first,
+        second,
+        arguments.data,
+        only=arguments.only,
+        objective=arguments.objective,
+        output=arguments.output,
+    )
+    if arguments.metrics is not None:
+        arguments.metrics.parent.mkdir(parents=True, exist_ok=True)
+        arguments.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    Console().print(compare_table(found))
 
 
 def _check_behaviour(arguments: argparse.Namespace) -> None:
@@ -337,26 +398,12 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
             raise ClaimsError("; ".join(problems))
 
 
-def _metrics_table(figures: dict[str, Any]) -> "Table":
-    from rich.table import Table
-
-    low, high = figures["intervals"]["macro_f1"]
-    title = (
-        f"{figures['model']} on {figures['data']}: macro-F1 {figures['macro_f1']:.3f} ({low:.3f} to {high:.3f}), "
-        f"micro-F1 {figures['micro_f1']:.3f}, {figures['n']} sentences"
-    )
-    columns = ("precision", "recall", "f1", "average_precision", "ece", "threshold", "support")
-    table = Table("label", *(name.replace("_", " ") for name in columns), title=title)
-    for name, values in figures["labels"].items():
-        cells = [values[column] for column in columns]
-        table.add_row(name, *("–" if v is None else str(v) if isinstance(v, int) else f"{v:.3f}" for v in cells))
-    return table
-
-
 def _predict(arguments: argparse.Namespace) -> None:
     from conflict_claims.runtime import default_model, load
 
-    model = load(arguments.model or default_model())
+    model = load(arguments.model or default_model(), objective=arguments.objective)
+    for line in model.shortfalls:
+        _say(line)
     if arguments.output is None:
         _show(arguments, model)
         return

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import Array
 from conflict_claims.text import NORMALISATION
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "claims.json"
 
 
@@ -40,6 +41,8 @@ class Manifest:
     settings: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
     export: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    objective: str = "f1"
     text_normalisation: str = NORMALISATION
     format_version: int = FORMAT_VERSION
     files: dict[str, str] = field(default_factory=dict)
@@ -205,6 +208,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def machine() -> dict[str, Any]:
+    """`processor`, its name, and `cores`: what seconds are worth nothing without."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count()}
 
 
 def git_commit() -> str:

@@ -154,7 +154,7 @@ def _to_sentence(row: dict[str, Any], labels: Sequence[str], where: str, positio
         text=check_text(row["text"], where),
         labels=_labels_of(row, labels, where),
         story=_named(row, "story") or _named(row, "document") or identity,
-        genre=_named(row, "genre"),
+        genre=_named(row, "genre") or _named(row, "source"),
         setting=_named(row, "setting"),
         annotations=tuple(annotations) if isinstance(annotations, list) else (),
     )
