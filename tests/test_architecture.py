@@ -20,7 +20,7 @@ LAYERS = [
     {"plots", "fast_tfidf"},
     {"corpus", "encoders", "runtime"},
     {"tfidf", "transformer", "tracking", "batch", "distillation", "behaviour", "slices", "compare", "tables"},
-    {"evidence", "champion"},
+    {"evidence", "champion", "drift"},
     {"train", "evaluate", "report"},
     {"audit", "curve"},
     {"mlflow_model"},

@@ -21,10 +21,10 @@ TRAINING_EXTRA = "this command needs the training extra; install it with pip ins
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 2 for bad input (one sentence on the error stream)."""
+    """Run a command; returns the exit status: 0, 1 where `drift` left known ground, 2 for bad input (one sentence)."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        return int(arguments.run(arguments) or 0)
     except ClaimsError as error:
         _say(f"conflict-claims: {error}")
         return 2
@@ -42,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "conflict-claims: stopped; nothing that was saved before is lost, and a training goes on when called again"
         )
         return 130
-    return 0
 
 
 def _say(message: str) -> None:
@@ -94,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--output", type=Path, help="file for the sentences that they label differently (.jsonl)")
     compare.add_argument("--metrics", type=Path, help="file for the figures (.json)")
     _with_objective(compare)
+
+    drift = _command(commands, "drift", _drift, "say whether a model is still on known ground")
+    drift.add_argument("reference", type=Path, help="what is known: texts, or what predict --output wrote")
+    drift.add_argument("new", type=Path, help="what is to be judged: of either form")
+    drift.add_argument("--model", type=Path, help="model folder, to label a file that holds texts alone")
+    drift.add_argument("--sentences", action="store_true", help="each row is one sentence already")
+    drift.add_argument("--output", type=Path, help="file for the figures (.json)")
 
     behaviour = _command(commands, "check-behaviour", _check_behaviour, "try a model on cases that it must get right")
     behaviour.add_argument("model", type=Path, help="model folder")
@@ -362,6 +368,26 @@ def _compare(arguments: argparse.Namespace) -> None:
         arguments.metrics.parent.mkdir(parents=True, exist_ok=True)
         arguments.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     Console().print(compare_table(found))
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    """The exit status: 0 on known ground, 1 off it."""
+    import json
+
+    from rich.console import Console
+
+    from conflict_claims.drift import drift
+    from conflict_claims.runtime import load
+    from conflict_claims.tables import drift_table
+
+    model = load(arguments.model) if arguments.model is not None else None
+    found = drift(arguments.reference, arguments.new, model, sentences=arguments.sentences)
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    Console().print(drift_table(found))
+    sys.stdout.write("".join(f"- {line}\n" for line in found["said"]))
+    return 0 if found["ground"] == "known" else 1
 
 
 def _check_behaviour(arguments: argparse.Namespace) -> None:

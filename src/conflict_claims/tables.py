@@ -71,3 +71,28 @@ def _difference(row: dict[str, Any]) -> list[str]:
     change = "–" if row["difference"] is None else f"{row['difference']:+.3f}"
     bounds = "–" if row["interval"] is None else f"{row['interval'][0]:+.3f} to {row['interval'][1]:+.3f}"
     return [number(row["first"]), number(row["second"]), f"{change}\n{bounds}", f"{row['second_higher']:.0%}"]
+
+
+def drift_table(found: dict[str, Any]) -> Table:
+    """What `drift` found: a row for each measure, a mark where the change counts."""
+    n, documents = found["sentences"], found["documents"]
+    title = (
+        f"{n['new']:,} new sentences of {documents['new']:,} documents against {n['reference']:,} of "
+        f"{documents['reference']:,}"
+    )
+    caption = "Intervals: 95 %, bootstrap over documents. *: more than chance, and enough to matter."
+    table = Table("", "reference", "new", "difference (95 %)", "", title=title, caption=caption)
+    rows = {f"label_rates.{name}": (f"share with {name}", row) for name, row in found.get("label_rates", {}).items()}
+    if "doubt" in found:
+        rows["doubt"] = ("decisions in 100 that the model doubts", found["doubt"])
+    rows["words"] = ("words a sentence", found["words"])
+    for key, (word, row) in rows.items():
+        change = f"{row['difference']:+.3f}"
+        if row["interval"] is not None:
+            change += f" ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})"
+        table.add_row(word, number(row["reference"]), number(row["new"]), change, "*" * (key in found["flags"]))
+    unknown = found["unknown_words"]
+    cells = (number(unknown["reference"]), number(unknown["new"]), f"{unknown['new'] - unknown['reference']:+.3f}")
+    table.add_row("share of words not in the reference", *cells, "*" * ("unknown_words" in found["flags"]))
+    table.add_row("AUC of words", "0.500", number(found["auc"]), "", "*" * ("auc" in found["flags"]))
+    return table
