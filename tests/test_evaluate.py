@@ -137,8 +137,8 @@ def test_evidence_adds_up(evidence, splits):
         by_kind[row["kind"]] = by_kind.get(row["kind"], 0) + row["n"]
         low, high = row["exact_match_interval"]
         assert low <= row["exact_match"] <= high
-    assert {"genre", "length", "capitals", "quotation marks", "negation", "number of labels"} <= set(by_kind)
-    assert by_kind["length"] == by_kind["genre"] == by_kind["number of labels"] == len(rows)
+    assert {"genre or source", "length", "capitals", "quotation marks", "negation", "number of labels"} <= set(by_kind)
+    assert by_kind["length"] == by_kind["genre or source"] == by_kind["number of labels"] == len(rows)
 
 
 def test_slices_stand_worst_first_and_small_ones_last(evidence):

@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         help="one labelled sentence a row, .jsonl, .csv or .tsv: text and labels (default: data/splits/test.jsonl)",
     )
     evaluate.add_argument("--only", metavar="COLUMN=VALUE", help="score only the rows that have this value")
+    evaluate.add_argument("--name", help="what the data is called in reports (default: the file's name)")
     evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
     evaluate.add_argument("--plots", type=Path, help="folder for pictures")
     evaluate.add_argument("--evidence", type=Path, help="file for bins, curves, slices and the worst errors (.json)")
@@ -179,10 +180,17 @@ def _parser() -> argparse.ArgumentParser:
     splits.add_argument("--output", type=Path, default=Path("data/splits"))
     _with_params(splits)
 
-    report = _command(commands, "report", _report, "make the results table from metrics files")
-    report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate wrote")
-    report.add_argument("--output", type=Path, help="Markdown file to write")
-    report.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced")
+    report = _command(commands, "report", _report, "make the results table, and a page and card for each model")
+    report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate --output wrote")
+    report.add_argument("--output", type=Path, help="Markdown file for the table")
+    report.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")
+    report.add_argument("--evidence", type=Path, nargs="+", default=[], help="files that evaluate --evidence wrote")
+    report.add_argument("--behaviour", type=Path, nargs="+", default=[], help="files MODEL.json of check-behaviour")
+    report.add_argument("--pages", type=Path, help="folder for MODEL.html, MODEL.md (the card) and MODEL.png")
+    report.add_argument(
+        "--install", type=Path, nargs="+", default=[], metavar="MODEL", help="model folders that shall have the card"
+    )
+    report.add_argument("--no-tracking", action="store_true", help="with --install: leave MLflow alone")
     return parser
 
 
@@ -340,6 +348,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.only,
         evidence=arguments.evidence,
         texts=not arguments.without_text,
+        name=arguments.name,
         objective=arguments.objective,
     )
     Console().print(metrics_table(figures))
@@ -475,9 +484,24 @@ def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) ->
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from conflict_claims.report import report
+    from conflict_claims.report import install, report
 
-    sys.stdout.write(report(arguments.metrics, arguments.output, arguments.insert) + "\n")
+    table = report(
+        arguments.metrics,
+        arguments.output,
+        arguments.insert,
+        evidence=arguments.evidence,
+        behaviour=arguments.behaviour,
+        pages=arguments.pages,
+    )
+    sys.stdout.write(table + "\n")
+    if arguments.install:
+        from conflict_claims.tracking import record_report
+
+        for folder, manifest in install(arguments.install, arguments.evidence, arguments.pages).items():
+            _say(f"{folder}: the card is its README.md")
+            if not arguments.no_tracking:
+                record_report(manifest, arguments.pages, folder.name, _say)
 
 
 if __name__ == "__main__":

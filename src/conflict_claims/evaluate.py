@@ -12,7 +12,7 @@ from conflict_claims.corpus.records import read_sentences
 from conflict_claims.evidence import Judged, describe, examine
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array
-from conflict_claims.model_folder import Manifest
+from conflict_claims.model_folder import CARD, Manifest
 from conflict_claims.runtime import ClaimModel, load
 
 WORDS = 3
@@ -29,6 +29,7 @@ def evaluate(
     evidence: Path | None = None,
     texts: bool = True,
     objective: str | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Score the model of a folder on a labelled file.
 
@@ -42,6 +43,7 @@ def evaluate(
             curves, slices and errors, with the words that moved the model to each error.
         texts: whether sentences, and words of them, may stand in the evidence; without them errors have ids alone.
         objective: what thresholds are for, `f1`, `recall>=0.95` or `precision>=0.95`; None: as the model was trained.
+        name: what the data is called in tables and reports; None takes the file's name, and `only`.
 
     Returns:
         The metrics of `conflict_claims.metrics.scores`, with 95 % intervals of all of them by bootstrap over stories.
@@ -57,7 +59,7 @@ def evaluate(
     figures = describe(judged) | {
         "model": model_dir.name,
         "kind": model.manifest.kind,
-        "data": data.name + (f" ({only})" if only else ""),
+        "data": name or data.name + (f" ({only})" if only else ""),
         "objective": model.manifest.objective,
         "shortfalls": model.shortfalls,
     }
@@ -88,7 +90,7 @@ def about(manifest: Manifest) -> dict[str, Any]:
         "training": manifest.training,
         "calibration": manifest.calibration,
         "validation": {key: manifest.validation.get(key) for key in ("n", "macro_f1")},
-        "files": {name: digest for name, digest in manifest.files.items() if name != "README.md"},
+        "files": {name: digest for name, digest in manifest.files.items() if name != CARD},
     }
 
 

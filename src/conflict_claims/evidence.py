@@ -166,7 +166,10 @@ def _confusion(y_true: Array, given: Array, labels: Sequence[str]) -> dict[str, 
 
 
 def _slices(judged: Judged) -> list[dict[str, Any]]:
-    """Each slice: support, share of sentences without an error and micro-F1, with intervals; the worst first."""
+    """Each slice: support, share of sentences without an error and micro-F1, with intervals; the worst first.
+
+    Where no sentence of a slice carries a label, its F1 would say nothing and is None.
+    """
     found = slices(judged.sentences)
     if not found:
         return []
@@ -190,8 +193,8 @@ def _slices(judged: Judged) -> list[dict[str, Any]]:
                 "small": bool(mask.sum() < SMALL[0] or stories < SMALL[1]),
                 "exact_match": _rounded((true == given).all(axis=1)[mask].mean()),
                 "exact_match_interval": _rounded(interval(exact[:, k])),
-                "micro_f1": _rounded(f1_from_counts(tp, fp, fn)),
-                "micro_f1_interval": _rounded(interval(f1[:, k])),
+                "micro_f1": _rounded(f1_from_counts(tp, fp, fn)) if tp + fn else None,
+                "micro_f1_interval": _rounded(interval(f1[:, k])) if tp + fn else None,
             }
         )
     return sorted(result, key=lambda row: (row["small"], row["exact_match"], -row["n"]))

@@ -88,7 +88,7 @@ def _yes(pattern: "re.Pattern[str]") -> Callable[[Sentence], str]:
 
 
 KINDS: dict[str, Callable[[Sentence], str]] = {
-    "genre": lambda s: s.genre,
+    "genre or source": lambda s: s.genre,
     "region": lambda s: region(s.setting),
     "decade": lambda s: decade(s.setting),
     "length": lambda s: length(s.text),

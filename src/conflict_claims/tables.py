@@ -89,7 +89,7 @@ def drift_table(found: dict[str, Any]) -> Table:
     for key, (word, row) in rows.items():
         change = f"{row['difference']:+.3f}"
         if row["interval"] is not None:
-            change += f" ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})"
+            change += f"\n{row['interval'][0]:+.3f} to {row['interval'][1]:+.3f}"
         table.add_row(word, number(row["reference"]), number(row["new"]), change, "*" * (key in found["flags"]))
     unknown = found["unknown_words"]
     cells = (number(unknown["reference"]), number(unknown["new"]), f"{unknown['new'] - unknown['reference']:+.3f}")

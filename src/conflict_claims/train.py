@@ -21,7 +21,7 @@ from conflict_claims.distillation import distil
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, scores
-from conflict_claims.model_folder import Manifest, git_commit, locked, machine, refuse_existing, save_model_folder
+from conflict_claims.model_folder import CARD, Manifest, git_commit, locked, machine, refuse_existing, save_model_folder
 from conflict_claims.objective import FILE, Objective, cuts_for, shortfalls, to_json
 from conflict_claims.runtime import load
 
@@ -204,7 +204,7 @@ def _save(
     def write_files(folder: Path) -> dict[str, Any] | None:
         exported = model.save_pretrained(folder)
         (folder / FILE).write_text(json.dumps(curves) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(_model_card(manifest), encoding="utf-8")
+        (folder / CARD).write_text(_model_card(manifest), encoding="utf-8")
         return exported
 
     return save_model_folder(output_dir, manifest, write_files, overwrite)
