@@ -22,6 +22,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZE
 import numpy as np
 from contenders import CONTENDERS, NOTES, Task, Trained, size_of
 
+from conflict_claims.blocks import insert_block
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig, load_config
 from conflict_claims.corpus.records import Sentence, fingerprint, read_sentences
 from conflict_claims.corpus.split import read_splits, write_splits
@@ -30,7 +31,6 @@ from conflict_claims.encoders import find_encoder
 from conflict_claims.evidence import Judged, describe
 from conflict_claims.labels import to_indicator
 from conflict_claims.model_folder import machine
-from conflict_claims.report import insert_block
 from conflict_claims.runtime import load
 from conflict_claims.train import train
 

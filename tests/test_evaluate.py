@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from conflict_claims.blocks import marks
 from conflict_claims.errors import ClaimsError
 from conflict_claims.evaluate import evaluate
-from conflict_claims.report import BEGIN, END, report
+from conflict_claims.report import report
 
 from .conftest import LABELS, corpus_rows, write_jsonl
 
@@ -66,10 +67,11 @@ def test_the_report_says_what_the_metrics_say_and_keeps_the_text_around_it(model
     for kind in ("tfidf", "transformer"):
         paths.append(tmp_path / f"{kind}.json")
         evaluate(models / kind, splits / "test.jsonl", paths[-1])
+    begin, end = marks("results")
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    table = report(paths, tmp_path / "results.md", page)
-    assert page.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{table}\n{END}\nafter\n"
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
+    table = report(paths, tmp_path / "results.md", [page])
+    assert page.read_text(encoding="utf-8") == f"before\n{begin}\n{table}\n{end}\nafter\n"
     for path in paths:
         figures = json.loads(path.read_text())
         row = next(line for line in table.splitlines() if f"| {figures['model']} |" in line)

@@ -3,7 +3,7 @@
 import pytest
 
 from conflict_claims.corpus.records import Sentence
-from conflict_claims.slices import KINDS, decade, region, slices
+from conflict_claims.slices import KINDS, slices
 
 TEXT = "The town fell on Monday."
 
@@ -12,22 +12,10 @@ def sentence(text=TEXT, **more):
     return Sentence(**({"id": "1", "text": text, "labels": (), "story": "s"} | more))
 
 
-@pytest.mark.parametrize(
-    ("setting", "where", "when"),
-    [
-        ("Syria, Homs, 2012", "Middle East", "2010s"),
-        ("Lebanon, Tripoli, 2012", "Middle East", "2010s"),
-        ("Libya, Tripoli", "North Africa", ""),
-        ("Nigeria, Borno, 2014-2020", "Sub-Saharan Africa", "2020s"),
-        ("Niger, Tillaberi, 2021", "Sub-Saharan Africa", "2020s"),
-        ("UK, Syria and Iraq, London, 2016", "Europe", "2010s"),
-        ("Turkey and Syria, 1990s", "Middle East", "1990s"),
-        ("India, Manipur", "South Asia", ""),
-        ("", "", ""),
-    ],
-)
-def test_the_place_named_first_and_the_year_named_last_decide(setting, where, when):
-    assert (region(setting), decade(setting)) == (where, when)
+def test_place_and_decade_come_from_the_setting_and_only_from_there():
+    assert KINDS["region"](sentence(setting="Syria, Homs, 2012")) == "Middle East and North Africa"
+    assert KINDS["decade"](sentence(setting="Syria, Homs, 2012")) == "2010s"
+    assert KINDS["region"](sentence()) == KINDS["decade"](sentence()) == ""
 
 
 @pytest.mark.parametrize(

@@ -183,9 +183,12 @@ def _parser() -> argparse.ArgumentParser:
     report = _command(commands, "report", _report, "make the results table, and a page and card for each model")
     report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate --output wrote")
     report.add_argument("--output", type=Path, help="Markdown file for the table")
-    report.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")
+    report.add_argument(
+        "--insert", type=Path, nargs="+", default=[], help="Markdown files whose marked blocks are made"
+    )
     report.add_argument("--evidence", type=Path, nargs="+", default=[], help="files that evaluate --evidence wrote")
     report.add_argument("--behaviour", type=Path, nargs="+", default=[], help="files MODEL.json of check-behaviour")
+    report.add_argument("--compared", type=Path, nargs="+", default=[], help="files that compare --metrics wrote")
     report.add_argument("--pages", type=Path, help="folder for MODEL.html, MODEL.md (the card) and MODEL.png")
     report.add_argument(
         "--install", type=Path, nargs="+", default=[], metavar="MODEL", help="model folders that shall have the card"
@@ -237,8 +240,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _stats(arguments: argparse.Namespace) -> None:
+    from conflict_claims.blocks import insert_block
     from conflict_claims.corpus.stats import corpus_stats
-    from conflict_claims.report import insert_block
 
     text = corpus_stats(arguments.corpus, _config(arguments).labels, arguments.output)
     if arguments.insert is not None:
@@ -492,6 +495,7 @@ def _report(arguments: argparse.Namespace) -> None:
         arguments.insert,
         evidence=arguments.evidence,
         behaviour=arguments.behaviour,
+        compared=arguments.compared,
         pages=arguments.pages,
     )
     sys.stdout.write(table + "\n")

@@ -77,10 +77,11 @@ def card(evidence: Sequence[Evidence], parts: Sequence[Section]) -> str:
 
 
 def _markdown(part: Section) -> str:
-    return "\n\n".join(b if isinstance(b, str) else _table(b) for b in part.blocks if not isinstance(b, Figure))
+    return "\n\n".join(b if isinstance(b, str) else markdown_table(b) for b in part.blocks if not isinstance(b, Figure))
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """The table as Markdown."""
     rule = ["---", *(["---"] if table.words else ["---:"]) * (len(table.head) - 1)]
     lines = [table.head, rule, *([cell.replace("|", "\\|") for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from conflict_claims.blocks import blocks, fill
 from conflict_claims.errors import ClaimsError
 from conflict_claims.model_folder import CARD, Manifest, read_manifest, replace_file
 from conflict_claims.pages import card, page
 from conflict_claims.sections import sections
-
-BEGIN, END = "<!-- results: made by conflict-claims report -->", "<!-- end of results -->"
 
 
 def read_metrics(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -62,10 +61,11 @@ def _label_cell(figures: dict[str, Any]) -> str:
 def report(
     paths: Sequence[Path],
     output: Path | None = None,
-    insert: Path | None = None,
+    insert: Sequence[Path] = (),
     *,
     evidence: Sequence[Path] = (),
     behaviour: Sequence[Path] = (),
+    compared: Sequence[Path] = (),
     pages: Path | None = None,
 ) -> str:
     """Make the results table from metrics files, and pages from evidence.
@@ -73,9 +73,10 @@ def report(
     Args:
         paths: metrics files.
         output: a Markdown file to write.
-        insert: a Markdown file whose marked block is replaced by the table.
+        insert: Markdown files whose marked blocks (`conflict_claims.blocks`) are replaced.
         evidence: what `evaluate --evidence` wrote; those of one model make one report, in the order given.
         behaviour: what `check-behaviour --output` wrote, each file named as its model.
+        compared: what `compare --metrics` wrote.
         pages: a folder for MODEL.html, MODEL.md (the model card) and MODEL.png (every figure on one sheet).
 
     Returns:
@@ -85,11 +86,20 @@ def report(
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(f"# Results\n\n{table}\n", encoding="utf-8")
-    if insert is not None:
-        insert_block(insert, table, BEGIN, END)
+    models, tried = read_evidence(evidence), {path.stem: _read(path) for path in behaviour}
+    made = blocks(table, models, tried, [_read(path) for path in compared])
+    for target in insert:
+        fill(target, made)
     if pages is not None:
-        write_pages(read_evidence(evidence), behaviour, pages)
+        write_pages(models, tried, pages)
     return table
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ClaimsError(f"{path}: expected JSON that a command of conflict-claims wrote ({error})") from None
 
 
 def read_evidence(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
@@ -113,13 +123,12 @@ def read_evidence(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     return models
 
 
-def write_pages(models: dict[str, list[dict[str, Any]]], behaviour: Sequence[Path], folder: Path) -> None:
+def write_pages(models: dict[str, list[dict[str, Any]]], tried: dict[str, Any], folder: Path) -> None:
     """Write the page, the card and the sheet of figures of each model."""
     from conflict_claims.figures import panel, svgs
 
     if not models:
         raise ClaimsError("pages are made from evidence; name files that `conflict-claims evaluate --evidence` wrote")
-    tried = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in behaviour}
     folder.mkdir(parents=True, exist_ok=True)
     for name, evidence in models.items():
         parts = sections(evidence, tried.get(name))
@@ -148,16 +157,3 @@ def install(folders: Sequence[Path], evidence: Sequence[Path], pages: Path | Non
             raise ClaimsError(f"{folder} is not the model that the evidence speaks of; run evaluate on it again")
     cards = {folder: (pages / f"{folder.name}.md").read_text(encoding="utf-8") for folder in folders}
     return {folder: replace_file(folder, CARD, text) for folder, text in cards.items()}
-
-
-def insert_block(page: Path, text: str, begin: str, end: str) -> None:
-    """Replace what stands between two marks of a Markdown file.
-
-    Raises:
-        ClaimsError: the marks do not occur once each.
-    """
-    whole = page.read_text(encoding="utf-8")
-    if whole.count(begin) != 1 or whole.count(end) != 1:
-        raise ClaimsError(f"{page}: expected one block between {begin} and {end}")
-    before, rest = whole.split(begin)
-    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

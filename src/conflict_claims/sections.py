@@ -185,7 +185,7 @@ def _coverage(evidence: Sequence[Evidence]) -> list[str | Table | Figure]:
         for name, points in of["risk_coverage"].items():
             chosen = {p["coverage"]: p for p in points}
             label = "any label" if name == "any label" else f"`{name}`"
-            cells = (_percent(chosen[s]["risk"], chosen[s]["interval"]) for s in shares)
+            cells = (percent(chosen[s]["risk"], chosen[s]["interval"]) for s in shares)
             rows.append((of["data"], label, *cells))
     return [
         "If a reader takes over the sentences that the model is least sure of, how many of the rest are wrong? "
@@ -236,7 +236,7 @@ def _slices(evidence: Sequence[Evidence]) -> list[str | Table | Figure]:
                 f"{row['kind']}: {row['value']}{' *' * row['small']}",
                 f"{row['n']:,}",
                 f"{row['stories']:,}",
-                _percent(row["exact_match"], row["exact_match_interval"]),
+                percent(row["exact_match"], row["exact_match_interval"]),
                 _spanned(row["micro_f1"], row["micro_f1_interval"]),
             )
             for row in of["slices"]
@@ -334,7 +334,8 @@ def _spanned(value: float | None, bounds: Sequence[float] | None) -> str:
     return f"{value:.3f}" + (f" ({bounds[0]:.2f}–{bounds[1]:.2f})" if bounds else "")
 
 
-def _percent(value: float, bounds: Sequence[float] | None) -> str:
+def percent(value: float, bounds: Sequence[float] | None) -> str:
+    """A share as so many of 100, with its interval."""
     return f"{100 * value:.1f}" + (f" ({100 * bounds[0]:.1f}–{100 * bounds[1]:.1f})" if bounds else "")
 
 
