@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help="labelled sentences, as for evaluate (default: data/splits/test.jsonl)",
     )
     compare.add_argument("--only", metavar="COLUMN=VALUE", help="compare on only the rows that have this value")
+    compare.add_argument("--name", help="what the data is called in tables (default: the file's name)")
     compare.add_argument("--output", type=Path, help="file for the sentences that they label differently (.jsonl)")
     compare.add_argument("--metrics", type=Path, help="file for the figures (.json)")
     _with_objective(compare)
@@ -375,6 +376,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         only=arguments.only,
         objective=arguments.objective,
         output=arguments.output,
+        name=arguments.name,
     )
     if arguments.metrics is not None:
         arguments.metrics.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ def compare(
     only: str | None = None,
     objective: str | None = None,
     output: Path | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Compare two models on a labelled file.
 
@@ -36,6 +37,7 @@ def compare(
         only: `column=value`, to compare on only the rows that have it.
         objective: what the thresholds of both are for; None: as each was trained.
         output: JSONL to write: the sentences that they label differently.
+        name: what the data is called in tables; None takes the file's name, and `only`.
 
     Returns:
         What `paired` returns, with `n`, `stories`, `data`, `models`, and `differing`, the number of sentences that the
@@ -61,7 +63,7 @@ def compare(
         output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return {
         "models": [first_dir.name, second_dir.name],
-        "data": data.name + (f" ({only})" if only else ""),
+        "data": name or data.name + (f" ({only})" if only else ""),
         "n": len(sentences),
         "stories": draws.weights.shape[1],
         "differing": len(rows),

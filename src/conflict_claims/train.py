@@ -119,7 +119,7 @@ def train(
         settings = config.train.tfidf if kind == "tfidf" else config.train.transformer.for_encoder(encoder)
         say(f"training {kind} on {len(data.train)} sentences, validating on {len(data.validation)}")
         with tracking.start_run(config.tracking, output_dir.name, say, track and main) as run:
-            run.params({"kind": kind, kind: settings.model_dump(exclude={"presets"})})
+            run.params({"kind": kind, "objective": str(purpose), kind: settings.model_dump(exclude={"presets"})})
             run.dataset(data.train, fingerprint(data.train), "train")
             run.dataset(data.validation, fingerprint(data.validation), "validation")
             checkpoint_dir = output_dir.with_name(f".{output_dir.name}.checkpoint")
