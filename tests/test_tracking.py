@@ -181,11 +181,12 @@ def test_the_logged_code_runs_where_the_package_is_not_installed(trained, tmp_pa
 
 
 def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_is_said(trained, splits, config, tmp_path):
-    from conflict_claims.train import Data, _beats
+    from conflict_claims.champion import beats
 
     broken = shutil.copytree(trained[0] / "good", tmp_path / "champion")
     (broken / "model.skops").write_bytes(b"changed")
-    better, why = _beats(trained[0] / "good", broken, Data.read(splits, LABELS), config)
+    validation = read_sentences(splits / "validation.jsonl", LABELS)
+    better, why = beats(trained[0] / "good", broken, validation, config)
     assert not better and "cannot be loaded" in why
 
 
