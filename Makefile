@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness results report curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness bench-serve screenshot results report curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -91,6 +91,12 @@ bench-predict: install  ## how fast predicting is, against what one would otherw
 
 faithfulness: install  ## do the words that explain names move the label? (table of docs/explain.md)
 	python benchmarks/faithfulness.py models/tfidf models/transformer --insert docs/explain.md
+
+bench-serve: install  ## rate and latency of the service at 1, 8 and 32 clients, and a stop under load (table of docs/serve.md)
+	python benchmarks/serve.py --insert docs/serve.md
+
+screenshot: install  ## pictures of the page (needs chromium; fonts-inter and fonts-crosextra-caladea make them look as they do)
+	python benchmarks/screenshot.py
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

@@ -79,7 +79,7 @@ def drift(
 
 
 def _read(path: Path, model: ClaimModel | None, sentences: bool) -> Batch:
-    rows = [row.columns | {"text": row.text} for row in sound_rows(str(path))]
+    rows = [{"text": row.text} | row.columns for row in sound_rows(str(path))]
     predicted = [_prediction(row) for row in rows]
     named = [_document(row, str(k)) for k, row in enumerate(rows)]
     if all(predicted):

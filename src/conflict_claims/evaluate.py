@@ -1,7 +1,6 @@
 """Score a model on labelled sentences. Never fits and never tunes."""
 
 import csv
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from conflict_claims.corpus.records import read_sentences
 from conflict_claims.evidence import Judged, describe, examine
+from conflict_claims.explain import explain
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array
 from conflict_claims.model_folder import CARD, Manifest
@@ -96,10 +96,6 @@ def about(manifest: Manifest) -> dict[str, Any]:
 
 def _told(model: ClaimModel, error: dict[str, Any]) -> dict[str, Any]:
     """The error with the words that moved the model to it: for the label where given, against it where missed."""
-    try:
-        explain = importlib.import_module("conflict_claims.explain").explain
-    except ModuleNotFoundError:
-        return error
     sign = 1 if error["error"] == "given wrongly" else -1
     weights = sorted(explain(model, error["text"])[error["label"]], key=lambda w: -sign * w.weight)[:WORDS]
     return error | {"words": [[w.word, round(w.weight, 2)] for w in weights if sign * w.weight > 0]}
