@@ -156,23 +156,3 @@ def test_the_card_is_installed_with_its_sha256_and_the_model_still_loads(files, 
     assert main([*arguments[:-1], str(other)]) == 2
     assert "is not the model that the evidence speaks of" in capsys.readouterr().err
     assert hashlib.sha256((other / "claims.json").read_bytes()).hexdigest() == before
-
-
-def test_the_report_is_added_to_the_run_that_trained_the_model(splits, config, tmp_path, monkeypatch):
-    import mlflow
-
-    from conflict_claims.train import train
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store.db")
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/store.db")
-    try:
-        train("tfidf", splits, tmp_path / "m", config)
-        evaluate(tmp_path / "m", splits / "test.jsonl", tmp_path / "m.json", evidence=tmp_path / "e.json")
-        arguments = ["report", str(tmp_path / "m.json"), "--evidence", str(tmp_path / "e.json")]
-        assert main([*arguments, "--pages", str(tmp_path / "pages"), "--install", str(tmp_path / "m")]) == 0
-        (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-        found = {a.path for a in mlflow.MlflowClient().list_artifacts(run.info.run_id, "report")}
-    finally:
-        mlflow.set_tracking_uri(None)
-    assert found == {f"report/m.{ending}" for ending in ("html", "md", "png")}
