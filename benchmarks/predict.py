@@ -24,12 +24,13 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZE
 import numpy as np
 import onnxruntime
 import torch
-from quality import machine
 from tokenizers import Tokenizer
 
 from conflict_claims.corpus.records import read_texts
 from conflict_claims.engines import FILES, runnable
+from conflict_claims.fast_tfidf import VOCABULARY, with_vocabulary
 from conflict_claims.markdown import insert_block, table
+from conflict_claims.model_folder import machine
 from conflict_claims.runtime import load, pad_batch
 
 Run = Callable[[Sequence[str]], object]
@@ -56,7 +57,7 @@ def main() -> None:
     texts = read_texts(given.data)[: given.sentences]
     tokens = token_counts(given.model, texts)
     figures = {
-        "machine": machine(),
+        "machine": "{processor}, {cores} cores".format(**machine()),
         "date": str(date.today()),
         "sentences": len(texts),
         "mean_tokens": round(float(np.mean(tokens)), 1),
@@ -121,7 +122,7 @@ def linear_of(model: Path) -> dict[str, Run]:
     """The TF-IDF model by scikit-learn, and by us."""
     import skops.io
 
-    pipeline = skops.io.load(model / "model.skops", trusted=[])
+    pipeline = with_vocabulary(skops.io.load(model / "model.skops", trusted=[]), model / VOCABULARY)
     return {
         "scikit-learn's own pipeline": lambda texts: pipeline.decision_function(list(texts)),
         "ours, TF-IDF": load(model).predict_proba,

@@ -51,7 +51,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="other labelled files to score on")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", choices=[*CONTENDERS, *OURS], help="train these alone; the table has all rows that are there")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=[*CONTENDERS, *OURS],
+        help="train these alone; the table has all rows that are there",
+    )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} sentences, one seed: ten minutes")
     parser.add_argument("--output", type=Path, help="rows (.json); a table of the same name (.md) lies beside")
     parser.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")

@@ -19,13 +19,13 @@ from typing import Any
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 import torch
-from quality import machine
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers import logging as transformers_logging
 
 from conflict_claims.corpus.records import read_texts
 from conflict_claims.encoders import find_encoder
 from conflict_claims.markdown import table
+from conflict_claims.model_folder import machine
 from conflict_claims.runtime import pad_batch
 from conflict_claims.transformer.loop import batches_of, computes_bf16
 
@@ -103,7 +103,8 @@ def main() -> None:
                 found[name].append(rate)
     rates = {name: round(statistics.median(values), 1) for name, values in found.items()}
     native = computes_bf16(torch.device("cpu"))
-    figures = {"machine": machine(), "date": str(date.today()), "bf16_native": native, "sentences_a_second": rates}
+    where = "{processor}, {cores} cores".format(**machine())
+    figures = {"machine": where, "date": str(date.today()), "bf16_native": native, "sentences_a_second": rates}
     given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     rows = ([name, f"{rate:.0f}", f"{rate / rates['ours']:.2f}"] for name, rate in rates.items())
     sys.stdout.write(table(["training steps", "sentences a second", "against ours"], rows) + "\n")

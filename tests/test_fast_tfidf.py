@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,12 +9,12 @@ from conflict_claims import fast_tfidf
 from conflict_claims.fast_tfidf import FastTfidf
 from conflict_claims.tfidf import TfidfClassifier
 
-from .conftest import corpus_rows
+from .conftest import LABELS, corpus_rows
 
 
 @pytest.fixture(scope="module")
 def pair(models):
-    pipeline = skops.io.load(models / "tfidf/model.skops", trusted=[])
+    pipeline = TfidfClassifier.from_pretrained(models / "tfidf", LABELS).pipeline
     return pipeline, FastTfidf(pipeline)
 
 
@@ -51,3 +50,14 @@ def test_a_label_that_stands_on_every_training_row_is_survived(config):
     settings = config.train.tfidf.model_copy(update={"C": [1.0], "class_weight": [None]})
     pipeline = TfidfClassifier(("always", "sometimes"), settings).fit(texts, y, (texts, y)).pipeline
     assert np.allclose(pipeline.decision_function(texts), FastTfidf(pipeline)(texts), atol=1e-3)
+
+
+def test_saving_takes_the_vocabulary_out_and_puts_it_back(pair, tmp_path):
+    pipeline, _ = pair
+    before = [dict(vectorizer.vocabulary_) for _, vectorizer in pipeline[0].transformer_list]
+    with pytest.raises(OSError), fast_tfidf.without_vocabulary(pipeline, tmp_path / "v.json"):
+        assert not any(vectorizer.vocabulary_ for _, vectorizer in pipeline[0].transformer_list)
+        raise OSError("a full disk")
+    assert [vectorizer.vocabulary_ for _, vectorizer in pipeline[0].transformer_list] == before
+    fast_tfidf.with_vocabulary(pipeline, tmp_path / "v.json")
+    assert [vectorizer.vocabulary_ for _, vectorizer in pipeline[0].transformer_list] == before

@@ -42,7 +42,7 @@ def test_a_saved_manifest_is_read_back(tmp_path):
 
 def test_the_folder_of_each_kind_is_complete(models):
     files = {kind: {p.name for p in (models / kind).iterdir()} for kind in ("tfidf", "transformer")}
-    assert files["tfidf"] == {"claims.json", "curves.json", "model.skops", "README.md"}
+    assert files["tfidf"] == {"claims.json", "curves.json", "model.skops", "vocabulary.json", "README.md"}
     assert {"claims.json", "curves.json", "README.md", "config.json", "tokenizer.json"} <= files["transformer"]
     assert {"model.safetensors", "model.onnx"} <= files["transformer"]
     for kind in files:

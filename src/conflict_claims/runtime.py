@@ -186,13 +186,16 @@ def default_model() -> Path:
 def _load_tfidf(folder: Path, manifest: Manifest, threads: int, form: str | None) -> Callable[[Sequence[str]], Array]:
     import skops.io
 
-    from conflict_claims.fast_tfidf import FastTfidf
+    from conflict_claims.fast_tfidf import VOCABULARY, FastTfidf, with_vocabulary
 
     path = check_file(folder, manifest, "model.skops")
     unknown = skops.io.get_untrusted_types(file=path)
     if unknown:
         raise ClaimsError(f"{path} holds types that a TF-IDF model has no use for ({', '.join(unknown)}); not loaded")
-    return FastTfidf(skops.io.load(path, trusted=[]))
+    pipeline = skops.io.load(path, trusted=[])
+    if VOCABULARY in manifest.files:  # format 1 has it inside
+        pipeline = with_vocabulary(pipeline, check_file(folder, manifest, VOCABULARY))
+    return FastTfidf(pipeline)
 
 
 def _load_transformer(

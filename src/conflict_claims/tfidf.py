@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from conflict_claims.config import NgramConfig, TfidfConfig
 from conflict_claims.engines import Reference
+from conflict_claims.fast_tfidf import VOCABULARY, with_vocabulary, without_vocabulary
 from conflict_claims.metrics import Array, macro_f1, sigmoid
 from conflict_claims.text import normalise
 
@@ -63,14 +64,19 @@ class TfidfClassifier:
         return sigmoid(self.logits(texts))
 
     def save_pretrained(self, folder: Path, reference: Reference | None = None) -> None:
-        """Write `model.skops`, which loads without running code of the file's choosing; there is no faster form."""
-        skops.io.dump(self.pipeline, folder / "model.skops")
+        """Write `model.skops`, which loads without running code of the file's choosing, and its vocabulary.
+
+        There is no faster form.
+        """
+        assert self.pipeline is not None, "fit or load first"
+        with without_vocabulary(self.pipeline, folder / VOCABULARY):
+            skops.io.dump(self.pipeline, folder / "model.skops")
 
     @classmethod
     def from_pretrained(cls, folder: Path, labels: Sequence[str]) -> Self:
         """Read what `save_pretrained` wrote."""
         model = cls(labels)
-        model.pipeline = skops.io.load(folder / "model.skops", trusted=[])
+        model.pipeline = with_vocabulary(skops.io.load(folder / "model.skops", trusted=[]), folder / VOCABULARY)
         return model
 
 
