@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness results curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness bench-serve screenshot results report curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -54,17 +54,30 @@ audit: install  ## flag the labels that a cross-validated model doubts (more tha
 	conflict-claims corpus audit
 
 REAL_NEWS ?= ../shared/real_news/sentences.jsonl
-results: install  ## the results table of README, on the test split and on REAL_NEWS, from the models in models/
-	for m in tfidf transformer mpnet; do \
-	  conflict-claims evaluate models/$$m --output experiments/results/$$m-test.json || exit; \
-	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --output experiments/results/$$m-real-news.json || exit; \
-	  conflict-claims evaluate models/$$m --data $(REAL_NEWS) --only stratum=natural \
-	    --output experiments/results/$$m-real-news-natural.json || exit; \
+MODELS = tfidf transformer mpnet
+results: install  ## tables, pages and cards on the test split and on REAL_NEWS, from the models in models/
+	for m in $(MODELS); do \
+	  conflict-claims evaluate models/$$m --name "test split" --output experiments/results/$$m-test.json \
+	    --evidence experiments/evidence/$$m-test.json || exit; \
+	  conflict-claims evaluate models/$$m --name "real news" --data $(REAL_NEWS) --without-text \
+	    --output experiments/results/$$m-real-news.json --evidence experiments/evidence/$$m-real-news.json || exit; \
+	  conflict-claims evaluate models/$$m --name "real news, drawn at random" --data $(REAL_NEWS) \
+	    --only stratum=natural --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
-	for m in tfidf transformer mpnet; do \
+	for m in $(MODELS); do \
 	  conflict-claims check-behaviour models/$$m --output experiments/behaviour/$$m.json > /dev/null || exit; \
 	done
-	conflict-claims report experiments/results/*.json --output experiments/results.md --insert README.md
+	conflict-claims compare models/tfidf models/transformer --name "test split" --metrics experiments/compare/test.json
+	conflict-claims compare models/tfidf models/transformer --name "real news" --data $(REAL_NEWS) \
+	  --metrics experiments/compare/real-news.json
+	$(MAKE) report
+
+report: install  ## the same tables, pages and cards once more, from the files of `make results` alone
+	conflict-claims report experiments/results/*.json --output experiments/results.md \
+	  --evidence $(foreach m,$(MODELS),experiments/evidence/$(m)-test.json experiments/evidence/$(m)-real-news.json) \
+	  --behaviour $(foreach m,$(MODELS),experiments/behaviour/$(m).json) \
+	  --compared experiments/compare/test.json experiments/compare/real-news.json \
+	  --insert README.md docs/evaluate.md --pages experiments/results
 
 realism: install  ## how far the corpus is from REAL_NEWS
 	conflict-claims corpus realism --real $(REAL_NEWS) --output experiments/corpus
@@ -78,6 +91,12 @@ bench-predict: install  ## how fast predicting is, against what one would otherw
 
 faithfulness: install  ## do the words that explain names move the label? (table of docs/explain.md)
 	python benchmarks/faithfulness.py models/tfidf models/transformer --insert docs/explain.md
+
+bench-serve: install  ## rate and latency of the service at 1, 8 and 32 clients, and a stop under load (table of docs/serve.md)
+	python benchmarks/serve.py --insert docs/serve.md
+
+screenshot: install  ## pictures of the page (needs chromium; fonts-inter and fonts-crosextra-caladea make them look as they do)
+	python benchmarks/screenshot.py
 
 curve: install  ## the learning curve of both models (takes an hour on two cores; goes on where it was stopped)
 	conflict-claims corpus curve --also $(REAL_NEWS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conflict_claims.corpus.records import read_rows
 from conflict_claims.explain import faithfulness
-from conflict_claims.report import insert_block
+from conflict_claims.markdown import insert_block
 from conflict_claims.runtime import load
 
 BEGIN, END = "<!-- made by make faithfulness -->", "<!-- end of faithfulness -->"

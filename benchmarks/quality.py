@@ -9,7 +9,6 @@ stopped goes on. Times are comparable within one run on one machine and nowhere 
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -29,9 +28,9 @@ from conflict_claims.corpus.records import Sentence, fingerprint, read_sentences
 from conflict_claims.corpus.split import read_splits
 from conflict_claims.curve import sample_stories
 from conflict_claims.encoders import find_encoder
-from conflict_claims.evaluate import describe
+from conflict_claims.evidence import Judged, describe
 from conflict_claims.labels import to_indicator
-from conflict_claims.model_folder import sha256
+from conflict_claims.model_folder import machine, sha256
 from conflict_claims.train import train_on
 
 QUICK = 1500
@@ -67,6 +66,7 @@ def main() -> None:
     name = "bench_quality_quick" if given.quick else "bench_quality"
     output = given.output or Path(f"experiments/{name}.json")
     files = [given.splits / "test.jsonl", *given.also]
+    where = "{processor}, {cores} cores".format(**machine())
     rows: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8")) if output.exists() else []
     wanted = set()
     for seed in range(1 if given.quick else given.seeds):
@@ -80,7 +80,7 @@ def main() -> None:
             sys.stderr.write(f"{contender}, seed {seed}, {len(part['train'])} sentences\n")
             row = dict(zip(KEY, key, strict=True)) | run(contender, seed, part, files, config)
             rows = [old for old in rows if _key(old) != key]  # it lacked a file
-            rows.append(row | {"sentences": len(part["train"]), "date": str(date.today()), "machine": machine()})
+            rows.append(row | {"sentences": len(part["train"]), "date": str(date.today()), "machine": where})
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             scored = ", ".join(f"{file} {row['files'][file]['macro_f1']:.3f}" for file in row["files"])
@@ -129,7 +129,7 @@ def run(
             sentences = read_sentences(path, config.labels)
             y_true = to_indicator((s.labels for s in sentences), config.labels)
             y_prob = np.asarray(predict([s.text for s in sentences]), dtype=float)
-            scores[path.name] = describe(sentences, y_true, y_prob, config.labels, thresholds)
+            scores[path.name] = describe(Judged(sentences, y_true, y_prob, config.labels, thresholds))
         return {"seconds": round(seconds, 1), "bytes": size, "files": scores}
 
 
@@ -142,17 +142,6 @@ def ours(
     model = train_on(kind, splits, config.changed(kind, seed=seed, **changes), folder)
     seconds = time.perf_counter() - started
     return (model.predict_proba, size_of(folder / "model")), model.thresholds, seconds
-
-
-def machine() -> str:
-    """Processor and cores, in words."""
-    cpu = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
-        if cpu.exists()
-        else []
-    )
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def table(rows: list[dict[str, Any]], files: list[str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 ARTICLE = Path("examples/article.txt")
-WIDE, NARROW = {"width": 1160, "height": 940}, {"width": 390, "height": 844}
+WIDE, NARROW = {"width": 1160, "height": 1090}, {"width": 390, "height": 844}
 
 
 def main() -> None:
@@ -43,13 +43,12 @@ def main() -> None:
 
 def take(browser: Browser, address: str, scheme: str, size: dict[str, int], output: Path) -> None:
     """Read the article and ask which words moved a label."""
-    context = browser.new_context(color_scheme=scheme, viewport=size, device_scale_factor=1.5, reduced_motion="reduce")  # type: ignore[arg-type]
+    context = browser.new_context(color_scheme=scheme, viewport=size, device_scale_factor=1.25, reduced_motion="reduce")  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(address)
     page.get_by_label("Paste a report").fill(ARTICLE.read_text(encoding="utf-8"))
     page.get_by_role("button", name="Read", exact=True).click()
-    page.locator(".sentence").first.click()
-    page.get_by_role("radio", name="Official statement").check()
+    page.locator(".sentence", has_text="A spokesman").click()
     page.locator(".ranked").wait_for()
     page.screenshot(path=output)
     context.close()

@@ -13,7 +13,7 @@ import httpx
 
 from conflict_claims.runtime import ClaimModel
 from conflict_claims.serve.app import create_app
-from conflict_claims.serve.server import Server, uvicorn
+from conflict_claims.serve.server import Server, listen, uvicorn
 
 from .conftest import ROOT
 
@@ -21,7 +21,7 @@ from .conftest import ROOT
 @contextlib.contextmanager
 def running(model, **options):
     """Serve a model in a thread; yields a client whose `server` can be told to stop."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen(socket.AF_INET, ("127.0.0.1", 0))
     app = create_app(model, "a model", **options)
     server = Server(uvicorn.Config(app, log_level="critical", access_log=False))
     thread = threading.Thread(target=server.run, args=([listening],))

@@ -3,19 +3,21 @@ import json
 import numpy as np
 import pytest
 
+from conflict_claims.blocks import marks
 from conflict_claims.errors import ClaimsError
 from conflict_claims.evaluate import evaluate
-from conflict_claims.report import BEGIN, END, report
+from conflict_claims.report import report
 
 from .conftest import LABELS, corpus_rows, write_jsonl
 
-KEYS = {"precision", "recall", "f1", "average_precision", "support", "threshold", "ece"}
+KEYS = {"precision", "recall", "f1", "average_precision", "support", "threshold", "ece", "ece_by_chance", "brier"}
+WHOLE = {"macro_f1", "micro_f1", "exact_match", "mean_average_precision", "ece", "brier", "risk_coverage_area"}
 
 
 def test_the_metrics_the_design_names_are_written(models, splits, tmp_path):
     figures = evaluate(models / "tfidf", splits / "test.jsonl", tmp_path / "new/out.json", tmp_path / "plots")
     assert json.loads((tmp_path / "new/out.json").read_text()) == figures
-    assert {"macro_f1", "micro_f1", "exact_match", "mean_average_precision", "intervals"} <= set(figures)
+    assert set(figures) > WHOLE and set(figures["intervals"]) == {*WHOLE, *LABELS, "labels"}
     assert set(figures["labels"]) == set(LABELS) and all(set(v) == KEYS for v in figures["labels"].values())
     low, high = figures["intervals"]["macro_f1"]
     assert 0 < low < figures["macro_f1"] < high < 1
@@ -65,10 +67,11 @@ def test_the_report_says_what_the_metrics_say_and_keeps_the_text_around_it(model
     for kind in ("tfidf", "transformer"):
         paths.append(tmp_path / f"{kind}.json")
         evaluate(models / kind, splits / "test.jsonl", paths[-1])
+    begin, end = marks("results")
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    table = report(paths, tmp_path / "results.md", page)
-    assert page.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{table}\n{END}\nafter\n"
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n", encoding="utf-8")
+    table = report(paths, tmp_path / "results.md", [page])
+    assert page.read_text(encoding="utf-8") == f"before\n{begin}\n{table}\n{end}\nafter\n"
     for path in paths:
         figures = json.loads(path.read_text())
         row = next(line for line in table.splitlines() if f"| {figures['model']} |" in line)
@@ -97,3 +100,66 @@ def test_precision_and_recall_of_the_curve_are_those_of_its_cuts(tmp_path):
         (1, 0.6),
         (1, 0.5),
     ]
+
+
+@pytest.fixture(scope="module")
+def evidence(models, splits, tmp_path_factory):
+    """What `evaluate` writes beside its metrics, twice."""
+    folder = tmp_path_factory.mktemp("evidence")
+    for name in ("a", "b"):
+        evaluate(models / "tfidf", splits / "test.jsonl", evidence=folder / f"{name}.json")
+    return folder
+
+
+def test_evidence_is_the_same_byte_for_byte(evidence):
+    assert (evidence / "a.json").read_bytes() == (evidence / "b.json").read_bytes()
+
+
+def test_evidence_adds_up(evidence, splits):
+    found = json.loads((evidence / "a.json").read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in (splits / "test.jsonl").open(encoding="utf-8")]
+    wrong = {label: sum(e["label"] == label for e in found["errors"]) for label in LABELS}
+    for label in LABELS:
+        figures = found["labels"][label]
+        bins = found["reliability"][label]
+        assert sum(b["n"] for b in bins) == found["n"] == len(rows)
+        assert sum(b["n"] * b["happened"] for b in bins) == pytest.approx(figures["support"], abs=0.05)
+        ece = sum(b["n"] * abs(b["said"] - b["happened"]) for b in bins) / found["n"]
+        assert ece == pytest.approx(figures["ece"], abs=1e-3)
+        assert found["co_occurrence"]["true"][label][label] == figures["support"]
+        given_wrongly = found["confusion"][label]["given_wrongly"]["sentences"]
+        missed = found["confusion"][label]["missed"]["sentences"]
+        given = found["co_occurrence"]["given"][label][label]
+        assert given - given_wrongly == round(figures["recall"] * figures["support"]) == figures["support"] - missed
+        assert wrong[label] == min(5, given_wrongly) + min(5, missed)
+        assert found["risk_coverage"][label][-1]["coverage"] == 1
+    assert found["risk_coverage"]["any label"][-1]["risk"] == pytest.approx(1 - found["exact_match"], abs=1e-4)
+    by_kind = {}
+    for row in found["slices"]:
+        by_kind[row["kind"]] = by_kind.get(row["kind"], 0) + row["n"]
+        low, high = row["exact_match_interval"]
+        assert low <= row["exact_match"] <= high
+    assert {"genre or source", "length", "capitals", "quotation marks", "negation", "number of labels"} <= set(by_kind)
+    assert by_kind["length"] == by_kind["genre or source"] == by_kind["number of labels"] == len(rows)
+
+
+def test_slices_stand_worst_first_and_small_ones_last(evidence):
+    rows = json.loads((evidence / "a.json").read_text(encoding="utf-8"))["slices"]
+    large = [row["exact_match"] for row in rows if not row["small"]]
+    assert large == sorted(large) and [row["small"] for row in rows] == sorted(row["small"] for row in rows)
+    assert all(row["n"] >= 50 and row["stories"] >= 10 for row in rows if not row["small"])
+
+
+def test_the_errors_kept_are_errors_the_surest_first(evidence):
+    errors = json.loads((evidence / "a.json").read_text(encoding="utf-8"))["errors"]
+    assert [e["confidence"] for e in errors] == sorted((e["confidence"] for e in errors), reverse=True)
+    for e in errors:
+        assert (e["label"] in e["true"]) != (e["label"] in e["given"]) and e["text"]
+        assert (e["error"] == "missed") == (e["label"] in e["true"])
+
+
+def test_without_text_no_sentence_is_written(models, splits, tmp_path):
+    evaluate(models / "tfidf", splits / "test.jsonl", evidence=tmp_path / "e.json", texts=False)
+    written = (tmp_path / "e.json").read_text(encoding="utf-8")
+    texts = [json.loads(line)["text"] for line in (splits / "test.jsonl").open(encoding="utf-8")]
+    assert json.loads(written)["errors"] and not any(json.dumps(t, ensure_ascii=False)[1:-1] in written for t in texts)

@@ -73,29 +73,22 @@ def test_chosen_thresholds_are_about_as_good_as_the_best_ones():
     assert chosen > best - 0.01
 
 
-def test_intervals_hold_the_figure_and_shrink_with_more_stories():
-    wide = {}
-    for n in (60, 2000):
-        y, logits = drawn(5, n=n)
-        story = np.arange(n) // 10
-        low, high = metrics.f1_intervals(y, logits > 0, story, LABELS)["macro_f1"]
-        assert low < metrics.macro_f1(y, logits > 0) < high
-        wide[n] = high - low
-    assert wide[2000] < wide[60] / 2
+def test_the_area_under_risk_and_coverage_is_the_mean_risk_over_all_shares():
+    wrong, sureness = np.array([0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6])
+    assert metrics.risk_coverage_area(wrong, sureness) == pytest.approx(np.mean([0, 1 / 2, 1 / 3, 2 / 4]))
+    assert metrics.risk_coverage_area(wrong, np.full(4, 0.5)) == 0.5  # nothing is surer than anything: no order helps
+    assert metrics.risk_coverage_area(wrong, -sureness) > 0.5
 
 
-def test_rows_of_one_story_count_as_one_draw():
-    y, logits = drawn(6, n=300)
-    alone = metrics.f1_intervals(y, logits > 0, np.arange(300), LABELS)["macro_f1"]
-    copied = [np.repeat(a, 5, axis=0) for a in (y, logits)]
-    grouped = metrics.f1_intervals(copied[0], copied[1] > 0, np.repeat(np.arange(300), 5), LABELS)["macro_f1"]
-    assert grouped == pytest.approx(alone)
+def test_confidence_is_the_probability_that_the_decision_is_right():
+    found = metrics.confidence(np.array([[0.9, 0.2, 0.4]]), np.array([0.5, 0.5, 0.3]))
+    assert found.tolist() == [[0.9, 0.8, 0.4]]
 
 
-def test_the_paired_bootstrap_knows_better_from_equal():
-    y, logits = drawn(7, n=1000)
-    story = np.arange(1000) // 10
-    worse = logits + np.random.default_rng(1).normal(0, 2, logits.shape)
-    gain, certainty = metrics.probability_better(y, logits > 0, worse > 0, story)
-    assert gain > 0 and certainty > 0.99
-    assert metrics.probability_better(y, logits > 0, logits > 0, story) == (0.0, 0.0)
+def test_an_honest_model_shows_the_calibration_error_of_chance():
+    rng = np.random.default_rng(0)
+    prob = rng.random(500)
+    by_chance = metrics.ece_by_chance(prob)
+    honest = [metrics.expected_calibration_error((rng.random(500) < prob).astype(int), prob) for _ in range(100)]
+    assert by_chance == pytest.approx(np.mean(honest), rel=0.1)
+    assert metrics.ece_by_chance(np.repeat(prob, 100)) < by_chance / 4

@@ -42,15 +42,15 @@ def test_a_saved_manifest_is_read_back(tmp_path):
 
 def test_the_folder_of_each_kind_is_complete(models):
     files = {kind: {p.name for p in (models / kind).iterdir()} for kind in ("tfidf", "transformer")}
-    assert files["tfidf"] == {"claims.json", "model.skops", "README.md"}
-    assert {"claims.json", "config.json", "model.safetensors", "model.onnx", "tokenizer.json", "README.md"} <= files[
-        "transformer"
-    ]
+    assert files["tfidf"] == {"claims.json", "curves.json", "model.skops", "README.md"}
+    assert {"claims.json", "curves.json", "README.md", "config.json", "tokenizer.json"} <= files["transformer"]
+    assert {"model.safetensors", "model.onnx"} <= files["transformer"]
     for kind in files:
         manifest = read_manifest(models / kind)
         assert manifest.labels == LABELS and manifest.kind == kind
         assert set(manifest.files) == files[kind] - {"claims.json"}
         assert manifest.training_stories and manifest.corpus_fingerprint and manifest.settings
+        assert manifest.training["seconds"] > 0 and manifest.training["cores"] > 0
 
 
 def test_nothing_of_a_model_is_a_pickle(models):
@@ -179,7 +179,7 @@ def test_a_missing_file_is_named(model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(format_version=99), r"model format 99, this version reads up to 1; update conflict-claims"),
+        (lambda v: v.update(format_version=99), r"model format 99, this version reads up to 2; update conflict-claims"),
         (lambda v: v.update(kind="forest"), r"kind 'forest'; expected tfidf or transformer"),
         (lambda v: v.pop("labels"), r"claims.json is corrupted"),
         (lambda v: v["thresholds"].pop("casualty"), r"claims.json is corrupted .*thresholds"),
@@ -195,6 +195,20 @@ def test_a_manifest_that_does_not_fit_is_refused(model, change, message):
     (model / "claims.json").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(ClaimsError, match=message):
         load(model)
+
+
+def test_a_folder_of_format_1_loads_and_says_what_it_lacks(model):
+    """As the versions before curves.json wrote it."""
+    values = json.loads((model / "claims.json").read_text(encoding="utf-8"))
+    values["format_version"] = 1
+    del values["training"], values["objective"], values["files"]["curves.json"]
+    (model / "claims.json").write_text(json.dumps(values), encoding="utf-8")
+    (model / "curves.json").unlink()
+    assert load(model).predict("Prices rose.") and load(model, objective="f1").predict("Prices rose.")
+    with pytest.raises(
+        ClaimsError, match=r"has no curves.json, from which thresholds for recall>=0.9 .* train the model"
+    ):
+        load(model, objective="recall>=0.9")
 
 
 def test_a_broken_manifest_and_a_missing_one_are_told_apart(model, tmp_path):

@@ -5,15 +5,17 @@ import io
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from conflict_claims.explain import explain
 from conflict_claims.runtime import load
+from conflict_claims.serve.limits import Limits
 
 from .conftest import LABELS, ROOT
-from .service import running
+from .service import Held, running, until
 
 ARTICLE = (ROOT / "examples/article.txt").read_text(encoding="utf-8")
 STATIC = ROOT / "src/conflict_claims/serve/static"
@@ -327,6 +329,27 @@ def test_a_service_that_has_gone_is_said(browser, model):
     page.get_by_role("button", name="Read", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Is it still running?")
     page.close()
+
+
+def test_a_busy_service_is_asked_again(browser, model):
+    held = Held(model)
+    with running(held.model, limits=Limits(waiting=1)) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/predict", json={"texts": ["Prices rose."]})
+        until(lambda: held.sizes)
+        page = browser.new_page()
+        page.goto(str(client.base_url))
+        page.get_by_label("Paste a report").fill("Nobody came.")
+        with page.expect_response(lambda answer: answer.status == 503):
+            page.get_by_role("button", name="Read", exact=True).click()
+        held.free.set()
+        expect(page.locator(".sentence")).to_have_count(1)
+        page.close()
+        assert first.result().status_code == 200
+
+
+def test_the_documentation_of_the_api_shows(page, address):
+    page.goto(f"{address}/docs")
+    expect(page.locator(".opblock")).to_have_count(4)
 
 
 # without a browser

@@ -45,8 +45,11 @@ def project(tmp_path_factory, params):
     shutil.copytree(ROOT / "data/teacher", folder / "data/teacher")
     (folder / "data/unlabelled").mkdir()
     shutil.copy(ROOT / "data/unlabelled/u1.jsonl", folder / "data/unlabelled")
+    shutil.copytree(ROOT / "tests/behaviour", folder / "tests/behaviour")
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    (folder / ".gitignore").write_text("/models\n/data/splits\n/experiments/plots\nmlflow.db\nmlruns\n*.checkpoint\n")
+    (folder / ".gitignore").write_text(
+        "/models\n/data/splits\n/experiments/plots\n/experiments/pages\nmlflow.db\nmlruns\n*.checkpoint\n"
+    )
     project = Project(folder)
     project.run("git", "init", "-q")
     project.run("dvc", "init", "-q")
@@ -62,6 +65,8 @@ def test_the_whole_pipeline_leaves_models_metrics_and_a_report(project):
         assert metrics["model"] == kind and metrics["macro_f1"] > 0.3
     report = (project.folder / "experiments/report.md").read_text()
     assert "| tfidf |" in report and "| transformer |" in report
+    pages = {p.name for p in (project.folder / "experiments/pages").iterdir() if not p.name.startswith(".")}
+    assert pages == {f"{kind}.{ending}" for kind in ("tfidf", "transformer") for ending in ("html", "md", "png")}
 
 
 def test_the_second_run_does_nothing(project):
@@ -79,7 +84,7 @@ def test_metrics_and_plots_are_shown(project):
 def test_an_experiment_with_a_transformer_parameter_reruns_only_the_transformers_stages(project):
     said = project.run("dvc", "exp", "run", "-S", "train.transformer.learning_rate=0.001")
     ran = {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")}
-    assert ran == {"train@transformer", "evaluate@transformer", "report"}
+    assert ran == {"train@transformer", "evaluate@transformer", "behaviour@transformer", "report"}
     difference = project.run("dvc", "metrics", "diff", "--md")
     assert "experiments/evaluation/transformer.json" in difference
     assert "experiments/evaluation/tfidf.json" not in difference

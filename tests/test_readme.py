@@ -4,23 +4,64 @@ import json
 import re
 import shlex
 
+from conflict_claims.blocks import blocks, marks
 from conflict_claims.cli import _parser
-from conflict_claims.report import BEGIN, END, read_metrics, results_table
+from conflict_claims.report import read_evidence, read_metrics, report, results_table
 
 from .conftest import ROOT
 
+MODELS = ("tfidf", "transformer", "mpnet")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_results_table_is_that_of_the_metrics_files():
-    table = README.split(BEGIN)[1].split(END)[0].strip()
-    assert table == results_table(read_metrics(sorted((ROOT / "experiments/results").glob("*.json"))))  # make results
+PAGES = {page: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+EXPERIMENTS = ROOT / "experiments"
 
 
-def test_the_benchmark_is_that_of_its_file():
-    begin, end = "<!-- benchmark: made by make bench-quality -->", "<!-- end of benchmark -->"
-    made = (ROOT / "experiments/bench_quality.md").read_text(encoding="utf-8").removeprefix("# Benchmark\n\n")
-    assert README.split(begin)[1].split(end)[0].strip() == made.strip()
+def made():
+    """Every block, from the files that `make report` reads."""
+    evidence = [p for m in ("tfidf", "transformer", "mpnet") for p in (f"{m}-test.json", f"{m}-real-news.json")]
+    behaviour = {m: json.loads((EXPERIMENTS / f"behaviour/{m}.json").read_text()) for m in MODELS}
+    compared = [json.loads((EXPERIMENTS / f"compare/{name}.json").read_text()) for name in ("test", "real-news")]
+    table = results_table(read_metrics(sorted((EXPERIMENTS / "results").glob("*.json"))))
+    found = blocks(table, read_evidence([EXPERIMENTS / "evidence" / name for name in evidence]), behaviour, compared)
+    bench = (EXPERIMENTS / "bench_quality.md").read_text(encoding="utf-8").removeprefix("# Benchmark\n\n")
+    return {marks(name): text for name, text in found.items()} | {
+        ("<!-- benchmark: made by make bench-quality -->", "<!-- end of benchmark -->"): bench
+    }
+
+
+def test_every_block_of_every_page_is_what_its_files_say():
+    """Else: make report (or make bench-quality)."""
+    blocks_made, met = made(), set()
+    for page, text in PAGES.items():
+        begins = re.findall(r"^<!-- .*made by .*-->$", text, re.MULTILINE)
+        for begin in begins:
+            (pair,) = (pair for pair in blocks_made if pair[0] == begin)
+            assert text.count(begin) == text.count(pair[1]) == 1, (page, begin)
+            assert text.split(begin)[1].split(pair[1])[0].strip() == blocks_made[pair].strip(), (page, begin)
+            met.add(pair)
+    assert met == set(blocks_made)
+
+
+def test_the_pages_of_the_report_are_what_their_files_say(tmp_path):
+    evidence = [EXPERIMENTS / f"evidence/{m}-{name}.json" for m in MODELS for name in ("test", "real-news")]
+    tried = [EXPERIMENTS / f"behaviour/{m}.json" for m in MODELS]
+    report(sorted((EXPERIMENTS / "results").glob("*.json")), evidence=evidence, behaviour=tried, pages=tmp_path)
+    for path in tmp_path.iterdir():
+        if path.suffix != ".png":  # what pixels come of the same curves depends on the machine's font library
+            assert path.read_bytes() == (EXPERIMENTS / "results" / path.name).read_bytes(), path.name
+
+
+def test_no_text_of_real_news_is_in_the_experiments():
+    for path in (EXPERIMENTS / "evidence").glob("*real-news*.json"):
+        assert all(e["text"] is None and "words" not in e for e in json.loads(path.read_text())["errors"]), path
+
+
+def test_the_aim_of_calibration_is_met_where_it_is_said_to_be():
+    for model in ("tfidf", "transformer", "mpnet"):
+        labels = json.loads((EXPERIMENTS / f"results/{model}-test.json").read_text())["labels"]
+        assert all(values["ece"] <= 0.03 for values in labels.values()), model
 
 
 def test_the_behaviour_figures_are_those_of_the_files():
@@ -33,9 +74,11 @@ def test_the_behaviour_figures_are_those_of_the_files():
     assert said in README and f"Of {cases} behaviour cases" in README
 
 
-def test_every_command_of_the_readme_is_one_that_the_command_line_has():
-    found = re.findall(r"^ *\$? ?(conflict-claims .*)$", README, re.MULTILINE)
-    assert len(found) >= 5
+def test_every_command_of_readme_and_docs_is_one_that_the_command_line_has():
+    found = [
+        line for text in PAGES.values() for line in re.findall(r"^ *\$? ?(conflict-claims .*)$", text, re.MULTILINE)
+    ]
+    assert len(found) >= 10
     for line in found:
         _parser().parse_args(shlex.split(line, comments=True)[1:])
 
@@ -46,6 +89,7 @@ def test_every_verb_of_the_readme_is_in_the_makefile():
         assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
 
 
-def test_every_file_that_readme_links_to_exists():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_every_file_that_readme_and_docs_link_to_exists():
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page, target)

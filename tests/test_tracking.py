@@ -114,6 +114,20 @@ def test_a_training_is_one_run_with_everything_in_it(trained, splits, config):
     assert {"evaluation/precision_recall.png", "evaluation/reliability.png", "evaluation/confusion.png"} <= artifacts
 
 
+def test_a_report_is_added_to_the_run_that_trained_its_model(trained, splits, tmp_path):
+    from conflict_claims.cli import main
+    from conflict_claims.evaluate import evaluate
+
+    folder = shutil.copytree(trained[0] / "good", tmp_path / "good")
+    evaluate(folder, splits / "test.jsonl", tmp_path / "m.json", evidence=tmp_path / "e.json")
+    arguments = ["report", str(tmp_path / "m.json"), "--evidence", str(tmp_path / "e.json")]
+    assert main([*arguments, "--pages", str(tmp_path / "pages"), "--install", str(folder)]) == 0
+    client = MlflowClient()
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    found = {run.info.run_name: {a.path for a in client.list_artifacts(run.info.run_id, "report")} for run in runs}
+    assert found == {"good": {f"report/good.{e}" for e in ("html", "md", "png")}, "weak": set(), "again": set()}
+
+
 def test_the_champion_changes_hands_only_for_a_better_model(trained):
     said = trained[1]
     assert "version 1; it is the champion (there was none before)" in said["weak"][-1]
@@ -181,11 +195,12 @@ def test_the_logged_code_runs_where_the_package_is_not_installed(trained, tmp_pa
 
 
 def test_a_champion_that_cannot_be_loaded_stays_and_the_reason_is_said(trained, splits, config, tmp_path):
-    from conflict_claims.train import Data, _beats
+    from conflict_claims.champion import beats
 
     broken = shutil.copytree(trained[0] / "good", tmp_path / "champion")
     (broken / "model.skops").write_bytes(b"changed")
-    better, why = _beats(trained[0] / "good", broken, Data.read(splits, LABELS), config)
+    validation = read_sentences(splits / "validation.jsonl", LABELS)
+    better, why = beats(trained[0] / "good", broken, validation, config)
     assert not better and "cannot be loaded" in why
 
 

@@ -19,11 +19,11 @@ __version__ = "0.1.0"
 __all__ = ["ClaimsError", "load", "predict", "__version__"]
 
 
-def load(path: str | os.PathLike[str]) -> "ClaimModel":
+def load(path: str | os.PathLike[str], *, objective: str | None = None) -> "ClaimModel":
     """Load a model folder, ready to predict; see `conflict_claims.runtime.load`."""
     from conflict_claims.runtime import load as load_model
 
-    return load_model(path)
+    return load_model(path, objective=objective)
 
 
 @overload

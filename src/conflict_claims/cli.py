@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 EXTRA_OF = {"fastapi": "serve", "fastapi_offline": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
 """The extra that a library comes with; others come with `train`."""
+OBJECTIVE = "what thresholds are for: f1, or with quotation marks 'recall>=0.95' or 'precision>=0.95', any number"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for bad input (one sentence on the error stream), 3 for bad rows."""
+    """Run a command.
+
+    Returns:
+        The exit status: 0, 1 where `drift` left known ground, 2 for bad input (one sentence on the error stream), 3
+        where rows were rejected.
+    """
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments) or 0
@@ -81,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--id-column", help="column of the document's id (default: document or id, else file and row)")
     predict.add_argument("--format", choices=("txt", "jsonl", "csv", "tsv"), help="of standard input (default: txt)")
     predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    _with_objective(predict)
     predict.add_argument("--restart", action="store_true", help="start anew instead of going on with a stopped run")
 
     explain = _command(commands, "explain", _explain, "show which words moved the labels of each sentence")
@@ -107,8 +114,35 @@ def _parser() -> argparse.ArgumentParser:
         help="one labelled sentence a row, .jsonl, .csv or .tsv: text and labels (default: data/splits/test.jsonl)",
     )
     evaluate.add_argument("--only", metavar="COLUMN=VALUE", help="score only the rows that have this value")
+    evaluate.add_argument("--name", help="what the data is called in reports (default: the file's name)")
     evaluate.add_argument("--output", type=Path, help="metrics file to write (.json)")
     evaluate.add_argument("--plots", type=Path, help="folder for pictures")
+    evaluate.add_argument("--evidence", type=Path, help="file for bins, curves, slices and the worst errors (.json)")
+    evaluate.add_argument(
+        "--without-text", action="store_true", help="keep sentences and their words out of --evidence"
+    )
+    _with_objective(evaluate)
+
+    compare = _command(commands, "compare", _compare, "compare two models, in pairs, on labelled sentences")
+    compare.add_argument("models", type=Path, nargs=2, metavar="MODEL", help="model folder")
+    compare.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data/splits/test.jsonl"),
+        help="labelled sentences, as for evaluate (default: data/splits/test.jsonl)",
+    )
+    compare.add_argument("--only", metavar="COLUMN=VALUE", help="compare on only the rows that have this value")
+    compare.add_argument("--name", help="what the data is called in tables (default: the file's name)")
+    compare.add_argument("--output", type=Path, help="file for the sentences that they label differently (.jsonl)")
+    compare.add_argument("--metrics", type=Path, help="file for the figures (.json)")
+    _with_objective(compare)
+
+    drift = _command(commands, "drift", _drift, "say whether a model is still on known ground")
+    drift.add_argument("reference", type=Path, help="what is known: texts, or what predict --output wrote")
+    drift.add_argument("new", type=Path, help="what is to be judged: of either form")
+    drift.add_argument("--model", type=Path, help="model folder, to label a file that holds texts alone")
+    drift.add_argument("--sentences", action="store_true", help="each row is one sentence already")
+    drift.add_argument("--output", type=Path, help="file for the figures (.json)")
 
     behaviour = _command(commands, "check-behaviour", _check_behaviour, "try a model on cases that it must get right")
     behaviour.add_argument("model", type=Path, help="model folder")
@@ -122,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, help="model folder to write (default: models/KIND)")
     train.add_argument("--encoder", help="minilm, mpnet, a folder or a Hub id, instead of the one in params.yaml")
     train.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    train.add_argument("--objective", default="f1", help=f"{OBJECTIVE} (default: f1)")
     train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")
     _with_params(train)
 
@@ -187,10 +222,20 @@ def _parser() -> argparse.ArgumentParser:
     splits.add_argument("--output", type=Path, default=Path("data/splits"))
     _with_params(splits)
 
-    report = _command(commands, "report", _report, "make the results table from metrics files")
-    report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate wrote")
-    report.add_argument("--output", type=Path, help="Markdown file to write")
-    report.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced")
+    report = _command(commands, "report", _report, "make the results table, and a page and card for each model")
+    report.add_argument("metrics", type=Path, nargs="+", help="files that evaluate --output wrote")
+    report.add_argument("--output", type=Path, help="Markdown file for the table")
+    report.add_argument(
+        "--insert", type=Path, nargs="+", default=[], help="Markdown files whose marked blocks are made"
+    )
+    report.add_argument("--evidence", type=Path, nargs="+", default=[], help="files that evaluate --evidence wrote")
+    report.add_argument("--behaviour", type=Path, nargs="+", default=[], help="files MODEL.json of check-behaviour")
+    report.add_argument("--compared", type=Path, nargs="+", default=[], help="files that compare --metrics wrote")
+    report.add_argument("--pages", type=Path, help="folder for MODEL.html, MODEL.md (the card) and MODEL.png")
+    report.add_argument(
+        "--install", type=Path, nargs="+", default=[], metavar="MODEL", help="model folders that shall have the card"
+    )
+    report.add_argument("--no-tracking", action="store_true", help="with --install: leave MLflow alone")
     return parser
 
 
@@ -202,6 +247,10 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 def _with_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameters (default: params.yaml)")
+
+
+def _with_objective(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--objective", help=f"{OBJECTIVE} (default: as the model was trained)")
 
 
 def _config(arguments: argparse.Namespace) -> "Config":
@@ -321,6 +370,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.output or Path("models") / arguments.kind,
         _config(arguments),
         encoder=arguments.encoder,
+        objective=arguments.objective,
         overwrite=arguments.overwrite,
         track=not arguments.no_tracking,
         say=_say,
@@ -331,9 +381,66 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from conflict_claims.evaluate import evaluate
+    from conflict_claims.tables import metrics_table
 
-    figures = evaluate(arguments.model, arguments.data, arguments.output, arguments.plots, arguments.only)
-    Console().print(_metrics_table(figures))
+    figures = evaluate(
+        arguments.model,
+        arguments.data,
+        arguments.output,
+        arguments.plots,
+        arguments.only,
+        evidence=arguments.evidence,
+        texts=not arguments.without_text,
+        name=arguments.name,
+        objective=arguments.objective,
+    )
+    Console().print(metrics_table(figures))
+    for line in figures["shortfalls"]:
+        _say(line)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    import json
+
+    from rich.console import Console
+
+    from conflict_claims.compare import compare
+    from conflict_claims.tables import compare_table
+
+    first, second = arguments.models
+    found = compare(
+        first,
+        second,
+        arguments.data,
+        only=arguments.only,
+        objective=arguments.objective,
+        output=arguments.output,
+        name=arguments.name,
+    )
+    if arguments.metrics is not None:
+        arguments.metrics.parent.mkdir(parents=True, exist_ok=True)
+        arguments.metrics.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    Console().print(compare_table(found))
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    """The exit status: 0 on known ground, 1 off it."""
+    import json
+
+    from rich.console import Console
+
+    from conflict_claims.drift import drift
+    from conflict_claims.runtime import load
+    from conflict_claims.tables import drift_table
+
+    model = load(arguments.model) if arguments.model is not None else None
+    found = drift(arguments.reference, arguments.new, model, sentences=arguments.sentences)
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    Console().print(drift_table(found))
+    sys.stdout.write("".join(f"- {line}\n" for line in found["said"]))
+    return 0 if found["ground"] == "known" else 1
 
 
 def _check_behaviour(arguments: argparse.Namespace) -> None:
@@ -370,30 +477,17 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
             raise ClaimsError("; ".join(problems))
 
 
-def _metrics_table(figures: dict[str, Any]) -> "Table":
-    from rich.table import Table
-
-    low, high = figures["intervals"]["macro_f1"]
-    title = (
-        f"{figures['model']} on {figures['data']}: macro-F1 {figures['macro_f1']:.3f} ({low:.3f} to {high:.3f}), "
-        f"micro-F1 {figures['micro_f1']:.3f}, {figures['n']} sentences"
-    )
-    columns = ("precision", "recall", "f1", "average_precision", "ece", "threshold", "support")
-    table = Table("label", *(name.replace("_", " ") for name in columns), title=title)
-    for name, values in figures["labels"].items():
-        cells = [values[column] for column in columns]
-        table.add_row(name, *("–" if v is None else str(v) if isinstance(v, int) else f"{v:.3f}" for v in cells))
-    return table
-
-
 def _predict(arguments: argparse.Namespace) -> int:
     from conflict_claims.batch import predict_files
     from conflict_claims.batch.formats import Reading
     from conflict_claims.batch.progress import shown
-    from conflict_claims.runtime import default_model
+    from conflict_claims.runtime import default_model, load
 
     reading = Reading(arguments.column, arguments.id_column, arguments.sentences)
     model = arguments.model or default_model()
+    if arguments.objective is not None:
+        for line in load(model, objective=arguments.objective).shortfalls:
+            _say(line)
     if arguments.output is None:
         return _show(arguments, model, reading)
     with shown(_say) as report:
@@ -407,6 +501,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             restart=arguments.restart,
             processes=0,
+            objective=arguments.objective,
             report=report,
         )
     _say(f"{done.sentences:,} sentences of {done.rows:,} rows labelled in {arguments.output}")
@@ -426,7 +521,7 @@ def _show(arguments: argparse.Namespace, model_folder: Path, reading: "Reading")
         raise ClaimsError("--documents needs --output; name a file for the sentences too")
     rejected = 0
     sources = find_sources(arguments.input, arguments.format)
-    model = load(model_folder)
+    model = load(model_folder, objective=arguments.objective)
     for source in sources:
         with opened(source) as file:
             for item in read_rows(source, file, reading):
@@ -454,6 +549,7 @@ def _prediction_table(predictions: "list[Prediction]", labels: Sequence[str]) ->
 
 
 def _explain(arguments: argparse.Namespace) -> None:
+    from conflict_claims.batch.rows import sound_rows
     from conflict_claims.explain import explain_many, write_explained
     from conflict_claims.runtime import default_model, load
 
@@ -463,7 +559,9 @@ def _explain(arguments: argparse.Namespace) -> None:
     named = Path(arguments.input)
     one_word = len(arguments.input.split()) == 1  # such as a file name with a slip in it
     is_file = named.suffix if one_word else len(arguments.input) < 255 and named.is_file()
-    texts = _texts_of(arguments.input, arguments.sentences) if is_file else iter([arguments.input])
+    texts = [arguments.input]
+    if is_file:
+        texts = [row.text for row in sound_rows(arguments.input, arguments.sentences)]
     if arguments.output is not None:
         total = write_explained(
             model, texts, arguments.output, sentences=arguments.sentences, overwrite=arguments.overwrite
@@ -474,19 +572,6 @@ def _explain(arguments: argparse.Namespace) -> None:
         found = model.predict(text, sentences=arguments.sentences)
         for prediction, words in zip(found, explain_many(model, [p.text for p in found]), strict=True):
             _show_words(prediction, words, [arguments.label] if arguments.label else prediction.labels)
-
-
-def _texts_of(name: str, sentences: bool) -> Iterator[str]:
-    from conflict_claims.batch.formats import Reading
-    from conflict_claims.batch.rows import Rejected, read_rows
-    from conflict_claims.batch.sources import find_sources, opened
-
-    for source in find_sources([name], None):
-        with opened(source) as file:
-            for item in read_rows(source, file, Reading(sentences=sentences)):
-                if isinstance(item, Rejected):
-                    raise ClaimsError(f"{item.source}:{item.line}: {item.reason}")
-                yield item.text
 
 
 def _show_words(prediction: "Prediction", words: "dict[str, list[WordWeight]]", labels: Sequence[str]) -> None:
@@ -518,9 +603,25 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from conflict_claims.report import report
+    from conflict_claims.report import install, report
 
-    sys.stdout.write(report(arguments.metrics, arguments.output, arguments.insert) + "\n")
+    table = report(
+        arguments.metrics,
+        arguments.output,
+        arguments.insert,
+        evidence=arguments.evidence,
+        behaviour=arguments.behaviour,
+        compared=arguments.compared,
+        pages=arguments.pages,
+    )
+    sys.stdout.write(table + "\n")
+    if arguments.install:
+        from conflict_claims.tracking import record_report
+
+        for folder, manifest in install(arguments.install, arguments.evidence, arguments.pages).items():
+            _say(f"{folder}: the card is its README.md")
+            if not arguments.no_tracking:
+                record_report(manifest, arguments.pages, folder.name, _say)
 
 
 if __name__ == "__main__":

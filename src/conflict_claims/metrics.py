@@ -1,7 +1,7 @@
-"""Pure functions of arrays: scores, intervals, calibration, thresholds.
+"""Pure functions of arrays: scores, calibration, thresholds.
 
 Everywhere `y_true` and `y_pred` are 0/1 arrays of shape (n, K), `y_prob` probabilities of the same shape, columns in
-label order, and `story` an array of n group names. Scores run over the full label set.
+label order. Scores run over the full label set.
 """
 
 from collections.abc import Sequence
@@ -58,14 +58,46 @@ def expected_calibration_error(y_true: Array, y_prob: Array, bins: int = BINS) -
     return float(gap.sum() / max(1, size.sum()))
 
 
+def brier_score(y_true: Array, y_prob: Array) -> float:
+    """Mean squared distance of probability and outcome (Brier 1950), one label (n,)."""
+    return float(np.mean((y_prob - y_true) ** 2)) if len(y_true) else 0.0
+
+
+def ece_by_chance(y_prob: Array, draws: int = 200, seed: int = 0) -> float:
+    """The calibration error that these probabilities (n,) would show on average if every one of them were right.
+
+    With few sentences no model reaches zero; a measured error near this one says that nothing is wrong.
+    """
+    rng = np.random.default_rng(seed)
+    outcomes = (rng.random(len(y_prob)) < y_prob for _ in range(draws))
+    return float(np.mean([expected_calibration_error(y, y_prob) for y in outcomes]))
+
+
+def confidence(y_prob: Array, thresholds: Array) -> Array:
+    """The model's own probability that each decision is right, shape (n, K): p where the label is given, else 1 - p."""
+    return np.where(y_prob >= thresholds, y_prob, 1 - y_prob)
+
+
+def risk_coverage_area(wrong: Array, sureness: Array) -> float:
+    """Mean share of wrong rows among the surest rows, over all shares (Geifman et al. 2019); wrong, sureness: (n,)."""
+    order = np.argsort(-sureness, kind="stable")
+    risk = np.asarray(wrong)[order].cumsum() / np.arange(1, len(order) + 1)
+    last_of_tie = np.append(np.diff(sureness[order]) != 0, True)
+    size = np.diff(np.flatnonzero(last_of_tie), prepend=-1)
+    return float((risk[last_of_tie] * size).sum() / len(order))
+
+
 def scores(y_true: Array, y_prob: Array, labels: Sequence[str], thresholds: Array) -> dict[str, Any]:
     """Every metric of a labelled file, by the names of the design.
 
     Returns:
-        `macro_f1`, `micro_f1`, `exact_match`, `mean_average_precision`, `n`, and for each label under `labels`:
-        `precision, recall, f1, average_precision, support, threshold, ece`. Undefined values are None.
+        `macro_f1`, `micro_f1`, `exact_match`, `mean_average_precision`, `ece` and `brier` (means over labels),
+        `risk_coverage_area` (of sentences with any wrong decision), `n`, and for each label under `labels`:
+        `precision, recall, f1, average_precision, support, threshold, ece, ece_by_chance, brier`. Undefined values
+        are None.
     """
     y_pred = y_prob >= thresholds
+    right = (np.asarray(y_true, dtype=bool) == y_pred).all(axis=1)
     tp, fp, fn = counts(y_true, y_pred)
     f1 = f1_from_counts(tp, fp, fn)
     ap = [average_precision(y_true[:, k], y_prob[:, k]) for k in range(len(labels))]
@@ -79,6 +111,8 @@ def scores(y_true: Array, y_prob: Array, labels: Sequence[str], thresholds: Arra
             "support": int(y_true[:, k].sum()),
             "threshold": float(thresholds[k]),
             "ece": expected_calibration_error(y_true[:, k], y_prob[:, k]),
+            "ece_by_chance": ece_by_chance(y_prob[:, k]),
+            "brier": brier_score(y_true[:, k], y_prob[:, k]),
         }
         for k, name in enumerate(labels)
     }
@@ -86,49 +120,13 @@ def scores(y_true: Array, y_prob: Array, labels: Sequence[str], thresholds: Arra
         "n": len(y_true),
         "macro_f1": float(f1.mean()),
         "micro_f1": float(f1_from_counts(tp.sum(), fp.sum(), fn.sum())),
-        "exact_match": float((np.asarray(y_true, dtype=bool) == y_pred).all(axis=1).mean()),
+        "exact_match": float(right.mean()),
         "mean_average_precision": float(np.mean(known)) if known else None,
+        "ece": float(np.mean([values["ece"] for values in per_label.values()])),
+        "brier": float(np.mean([values["brier"] for values in per_label.values()])),
+        "risk_coverage_area": risk_coverage_area(~right, confidence(y_prob, thresholds).prod(axis=1)),
         "labels": per_label,
     }
-
-
-def _counts_by_story(y_true: Array, y_pred: Array, story: Array) -> Array:
-    """Counts of shape (stories, 3, K)."""
-    names, index = np.unique(story, return_inverse=True)
-    true, pred = np.asarray(y_true, dtype=bool), np.asarray(y_pred, dtype=bool)
-    cells = np.stack([true & pred, ~true & pred, true & ~pred], axis=1).astype(np.int64)
-    summed = np.zeros((len(names), *cells.shape[1:]), dtype=np.int64)
-    np.add.at(summed, index, cells)
-    return summed
-
-
-def _resampled(by_story: Array, resamples: int, seed: int) -> Array:
-    """F1 of each resample and label, shape (resamples, K): stories are drawn with replacement."""
-    size = len(by_story)
-    weights = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=resamples)
-    tp, fp, fn = np.tensordot(weights, by_story, axes=1).transpose(1, 0, 2)
-    return f1_from_counts(tp, fp, fn)
-
-
-def f1_intervals(
-    y_true: Array, y_pred: Array, story: Array, labels: Sequence[str], resamples: int = 2000, seed: int = 0
-) -> dict[str, list[float]]:
-    """95 % percentile intervals of macro-F1 and of each label's F1, by bootstrap over stories."""
-    f1 = _resampled(_counts_by_story(y_true, y_pred, story), resamples, seed)
-    columns = {"macro_f1": f1.mean(axis=1)} | {name: f1[:, k] for k, name in enumerate(labels)}
-    return {name: [float(v) for v in np.quantile(values, [0.025, 0.975])] for name, values in columns.items()}
-
-
-def probability_better(
-    y_true: Array, new: Array, old: Array, story: Array, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Paired bootstrap by story: is macro-F1 of the decisions `new` above that of `old` beyond chance?
-
-    Returns:
-        (difference of macro-F1 on all rows, share of resamples in which `new` is strictly better).
-    """
-    draws = [_resampled(_counts_by_story(y_true, pred, story), resamples, seed).mean(axis=1) for pred in (new, old)]
-    return macro_f1(y_true, new) - macro_f1(y_true, old), float((draws[0] > draws[1]).mean())
 
 
 def fit_calibration(y_true: Array, logits: Array) -> Array:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,8 +22,9 @@ from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import Array
 from conflict_claims.text import NORMALISATION
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "claims.json"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Manifest:
     settings: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
     export: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    objective: str = "f1"
     text_normalisation: str = NORMALISATION
     format_version: int = FORMAT_VERSION
     files: dict[str, str] = field(default_factory=dict)
@@ -138,7 +142,7 @@ def save_model_folder(
         export = write_files(beside) or {}
         files = {path.name: sha256(path) for path in sorted(beside.iterdir())}
         manifest = replace(manifest, export=export, files=files)
-        (beside / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (beside / MANIFEST).write_text(_to_json(manifest), encoding="utf-8")
         for path in beside.iterdir():
             sync(path)
         shutil.rmtree(old, ignore_errors=True)
@@ -155,6 +159,32 @@ def save_model_folder(
         shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     return manifest
+
+
+def replace_file(folder: Path, name: str, content: str) -> Manifest:
+    """Replace a text file of a model folder that no loader reads, and its sha256 in claims.json.
+
+    Raises:
+        ClaimsError: no model folder, or another process holds it.
+    """
+    with locked(folder):
+        manifest = read_manifest(folder)
+        _write(folder / name, content)
+        manifest = replace(manifest, files=manifest.files | {name: sha256(folder / name)})
+        _write(folder / MANIFEST, _to_json(manifest))
+    return manifest
+
+
+def _write(path: Path, content: str) -> None:
+    """Beside, then rename."""
+    beside = path.with_name(f".{path.name}.saving")
+    beside.write_text(content, encoding="utf-8")
+    sync(beside)
+    beside.replace(path)
+
+
+def _to_json(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -205,6 +235,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def machine() -> dict[str, Any]:
+    """`processor`, its name, and `cores`: what seconds are worth nothing without."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count()}
 
 
 def git_commit() -> str:

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -13,6 +13,7 @@ from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_names
 from conflict_claims.metrics import Array, calibrate
 from conflict_claims.model_folder import Manifest, check_file, read_manifest
+from conflict_claims.objective import FILE, Cut, Objective, cuts_for, shortfalls
 from conflict_claims.text import NORMALISATION, normalise, split_sentences
 
 if TYPE_CHECKING:
@@ -38,14 +39,23 @@ class Prediction:
 class ClaimModel:
     """A loaded model folder. Make one with :func:`load`."""
 
-    def __init__(self, manifest: Manifest, logits: Callable[[Sequence[str]], Array]) -> None:
+    def __init__(
+        self, manifest: Manifest, logits: Callable[[Sequence[str]], Array], cuts: Mapping[str, Cut] | None = None
+    ) -> None:
         self.manifest = manifest
+        self.cuts = cuts or {}
+        """What the thresholds gave on validation, by label, where they were chosen for an objective at loading."""
         self._logits = logits
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The label set, in the order of all columns."""
         return self.manifest.labels
+
+    @property
+    def shortfalls(self) -> list[str]:
+        """In words, the labels whose objective was out of reach on validation; none where it was trained with."""
+        return shortfalls(self.cuts, self.manifest.objective)
 
     @property
     def thresholds(self) -> Array:
@@ -112,7 +122,9 @@ def _checked(texts: Sequence[str]) -> list[str]:
     return checked
 
 
-def load(path: str | os.PathLike[str], *, threads: int = 0, form: str | None = None) -> ClaimModel:
+def load(
+    path: str | os.PathLike[str], *, threads: int = 0, form: str | None = None, objective: str | None = None
+) -> ClaimModel:
     """Load a model folder.
 
     Args:
@@ -120,9 +132,11 @@ def load(path: str | os.PathLike[str], *, threads: int = 0, form: str | None = N
         threads: processor threads to use; 0 means all.
         form: `fp32`, `bf16` or `int8` (see `engines`); by default the fastest that training found equal in its
             decisions and that this machine runs. TF-IDF has one form only.
+        objective: what thresholds are for: `f1`, `recall>=0.95` or `precision>=0.95` (any number), chosen from the
+            curves of the validation split in the folder; None takes those that the model was trained with.
 
     Raises:
-        ClaimsError: no model folder, a changed file, or a newer format.
+        ClaimsError: no model folder, a changed file, a newer format, or an objective that the folder has no curves for.
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -134,7 +148,24 @@ def load(path: str | os.PathLike[str], *, threads: int = 0, form: str | None = N
     loaders = {"tfidf": _load_tfidf, "transformer": _load_transformer}
     if manifest.kind not in loaders:
         raise ClaimsError(f"{folder} holds a model of kind {manifest.kind!r}; expected {' or '.join(loaders)}")
-    return ClaimModel(manifest, loaders[manifest.kind](folder, manifest, threads, form))
+    cuts: dict[str, Cut] = {}
+    if objective is not None and str(Objective.parse(objective)) != manifest.objective:
+        cuts = _cuts(folder, manifest, Objective.parse(objective))
+        thresholds = {name: cuts[name].threshold for name in manifest.labels}
+        manifest = replace(manifest, thresholds=thresholds, objective=str(Objective.parse(objective)))
+    return ClaimModel(manifest, loaders[manifest.kind](folder, manifest, threads, form), cuts)
+
+
+def _cuts(folder: Path, manifest: Manifest, objective: Objective) -> dict[str, Cut]:
+    if FILE not in manifest.files:
+        raise ClaimsError(
+            f"{folder} has no {FILE}, from which thresholds for {objective} would be chosen (model format "
+            f"{manifest.format_version}); train the model again, or leave --objective out"
+        )
+    try:
+        return cuts_for(json.loads(check_file(folder, manifest, FILE).read_text(encoding="utf-8")), objective)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ClaimsError(f"{folder / FILE} is corrupted ({error}); train or copy the model again") from None
 
 
 def default_model() -> Path:

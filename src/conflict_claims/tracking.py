@@ -24,6 +24,8 @@ from conflict_claims.model_folder import Manifest, git_commit
 
 Say = Callable[[str], None]
 CHAMPION = "champion"
+WEIGHTS = "weights"
+"""The tag by which the run of a model folder is found again."""
 RUNTIME_PACKAGES = ("numpy", "onnxruntime", "rich", "scikit-learn", "sentencex", "skops", "tokenizers")
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is gone must not hold up a training for minutes
@@ -133,6 +135,7 @@ class Run(NullRun):
         )
 
         def log() -> str:
+            mlflow.set_tag(WEIGHTS, _weights(manifest))
             info = mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(package / "mlflow_model.py"),
@@ -216,6 +219,33 @@ def start_run(config: TrackingConfig, name: str, say: Say, enabled: bool = True)
         finally:
             with suppress(Exception):  # the server may be gone; the user was told when the first call failed
                 mlflow.end_run(status)
+
+
+def record_report(manifest: Manifest, pages: Path, name: str, say: Say) -> None:
+    """Add a model's report to the run that trained it; where there is none, or no server, that is said."""
+    reason = _unreachable(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if reason:
+        say(f"MLflow: {reason}; the report is not recorded")
+        return
+    with _env_default("MLFLOW_DISABLE_TELEMETRY", "true"):
+        import mlflow
+
+        _quiet()
+        try:
+            wanted = f"tags.{WEIGHTS} = '{_weights(manifest)}'"
+            runs = mlflow.search_runs(search_all_experiments=True, filter_string=wanted, output_format="list")
+            for run in runs[:1]:
+                for ending in ("html", "md", "png"):
+                    mlflow.log_artifact(str(pages / f"{name}.{ending}"), "report", run_id=run.info.run_id)
+        except Exception as error:  # MLflow raises whatever its store, its server or the network raises
+            say(f"MLflow: the report could not be recorded ({(str(error).splitlines() or [''])[0]})")
+            return
+    say(f"MLflow: the report is with the run {runs[0].info.run_id}" if runs else f"MLflow: no run trained {name}")
+
+
+def _weights(manifest: Manifest) -> str:
+    """What tells one training from another: the sha256 of its weights."""
+    return next(manifest.files[file] for file in ("model.skops", "model.safetensors") if file in manifest.files)
 
 
 def _tags() -> dict[str, str]:

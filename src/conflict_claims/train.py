@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from conflict_claims import __version__, tracking
+from conflict_claims.champion import record_model
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig
 from conflict_claims.corpus.records import Sentence, fingerprint
 from conflict_claims.corpus.split import read_splits, write_splits
@@ -20,8 +21,9 @@ from conflict_claims.distillation import distil
 from conflict_claims.engines import Reference
 from conflict_claims.errors import ClaimsError
 from conflict_claims.labels import to_indicator
-from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, probability_better, scores
-from conflict_claims.model_folder import Manifest, git_commit, locked, refuse_existing, save_model_folder
+from conflict_claims.metrics import Array, calibrate, choose_thresholds, fit_calibration, scores
+from conflict_claims.model_folder import CARD, Manifest, git_commit, locked, machine, refuse_existing, save_model_folder
+from conflict_claims.objective import FILE, Objective, cuts_for, shortfalls, to_json
 from conflict_claims.runtime import ClaimModel, load
 
 KINDS = ("tfidf", "transformer")
@@ -82,6 +84,7 @@ def train(
     config: Config,
     *,
     encoder: str | None = None,
+    objective: str = "f1",
     overwrite: bool = False,
     track: bool = True,
     say: Say = lambda message: None,
@@ -94,6 +97,7 @@ def train(
         output_dir: where the model folder shall be.
         config: params.yaml, read.
         encoder: another encoder than the one in params.yaml, with its preset.
+        objective: what the thresholds are for: `f1`, `recall>=0.95` or `precision>=0.95`, any number.
         overwrite: replace an existing model folder.
         track: record the training in MLflow.
         say: receives progress messages.
@@ -106,6 +110,7 @@ def train(
     """
     if kind not in KINDS:
         raise ClaimsError(f"unknown kind of model {kind!r}; expected {' or '.join(KINDS)}")
+    purpose = Objective.parse(objective)
     main = int(os.environ.get("RANK", "0")) == 0  # of several processes, the first one saves and records
     quiet: Say = lambda message: None  # noqa: E731
     say = say if main else quiet
@@ -115,20 +120,20 @@ def train(
         settings = config.train.tfidf if kind == "tfidf" else config.train.transformer.for_encoder(encoder)
         say(f"training {kind} on {len(data.train)} sentences, validating on {len(data.validation)}")
         with tracking.start_run(config.tracking, output_dir.name, say, track and main) as run:
-            run.params({"kind": kind, kind: settings.model_dump(exclude={"presets"})})
+            run.params({"kind": kind, "objective": str(purpose), kind: settings.model_dump(exclude={"presets"})})
             run.dataset(data.train, fingerprint(data.train), "train")
             run.dataset(data.validation, fingerprint(data.validation), "validation")
             checkpoint_dir = output_dir.with_name(f".{output_dir.name}.checkpoint")
             model = _fit(settings, data, checkpoint_dir, run, say)
             if not main:
                 return None
-            manifest = _save(model, settings, data, output_dir, overwrite)
+            manifest = _save(model, settings, data, output_dir, purpose, overwrite, say)
             shutil.rmtree(checkpoint_dir, ignore_errors=True)
             score, seconds = manifest.validation["macro_f1"], model.seconds
             say(f"saved {output_dir}: validation macro-F1 {score:.3f}, {seconds:.0f} s of training")
             run.metrics({"validation": manifest.validation, "training_seconds": seconds})
             run.attempt("the plots", lambda: _record_plots(run, output_dir, data))
-            run.attempt("the model", lambda: _record_model(run, output_dir, manifest, data, config, say))
+            run.attempt("the model", lambda: record_model(run, output_dir, manifest, data.validation, config, say))
     return manifest
 
 
@@ -180,14 +185,24 @@ def _fit(
 
 
 def _save(
-    model: Classifier, settings: TfidfConfig | TransformerConfig, data: Data, output_dir: Path, overwrite: bool
+    model: Classifier,
+    settings: TfidfConfig | TransformerConfig,
+    data: Data,
+    output_dir: Path,
+    objective: Objective,
+    overwrite: bool,
+    say: Say,
 ) -> Manifest:
     """Calibrate and set thresholds on validation data, then write the folder."""
     texts, y = data.arrays(data.validation)
     logits = model.logits(texts)
     calibration = fit_calibration(y, logits)
     probabilities = calibrate(logits, calibration)
-    thresholds = choose_thresholds(y, probabilities)
+    curves = to_json(y, probabilities, data.labels, choose_thresholds(y, probabilities))
+    cuts = cuts_for(curves, objective)
+    for line in shortfalls(cuts, objective):
+        say(line)
+    thresholds = np.array([cuts[name].threshold for name in data.labels])
 
     def decide(logits: Array) -> Array:
         return calibrate(logits, calibration) >= thresholds
@@ -203,11 +218,14 @@ def _save(
         training_stories=tuple(sorted({s.story for s in data.train})),
         settings=json.loads(settings.model_dump_json(exclude={"presets"})),
         validation=scores(y, probabilities, data.labels, thresholds),
+        training={"seconds": round(model.seconds, 1), "sentences": len(data.train)} | machine(),
+        objective=str(objective),
     )
 
     def write_files(folder: Path) -> dict[str, Any] | None:
         exported = model.save_pretrained(folder, Reference(texts, logits, y, decide))
-        (folder / "README.md").write_text(_model_card(manifest), encoding="utf-8")
+        (folder / FILE).write_text(json.dumps(curves) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(_model_card(manifest), encoding="utf-8")
         return exported
 
     return save_model_folder(output_dir, manifest, write_files, overwrite)
@@ -249,39 +267,3 @@ def _record_plots(run: tracking.NullRun, folder: Path, data: Data) -> None:
     with tracking.temporary_folder() as into:
         draw_all(y, model.predict_proba(texts), model.labels, model.thresholds, Path(into))
         run.artifacts(Path(into))
-
-
-def _record_model(
-    run: tracking.NullRun, folder: Path, manifest: Manifest, data: Data, config: Config, say: Say
-) -> None:
-    """Register the model; it becomes champion if it beats the champion on validation beyond chance."""
-    with tracking.temporary_folder() as into:
-        champion = run.champion_folder(Path(into))
-        better, why = _beats(folder, champion, data, config) if champion else (True, "there was none before")
-    registered = run.model(folder, manifest)
-    if registered is None:
-        return
-    if better and run.crown(registered):
-        say(f"MLflow: registered as version {registered}; it is the champion ({why})")
-    else:
-        say(f"MLflow: registered as version {registered}; the champion stays ({why})")
-
-
-def _beats(folder: Path, champion: Path, data: Data, config: Config) -> tuple[bool, str]:
-    """Paired bootstrap by story on the validation stories that the champion was not trained on."""
-    try:
-        old, new = load(champion), load(folder)
-    except ClaimsError as error:
-        return False, f"it cannot be loaded: {error}"
-    if old.labels != new.labels:
-        return False, f"it has other labels ({', '.join(old.labels)}); move the alias by hand if that is meant"
-    seen = set(old.manifest.training_stories)
-    unseen = [s for s in data.validation if s.story not in seen]
-    if len({s.story for s in unseen}) < 10:
-        return False, "fewer than 10 validation stories are new to it; move the alias by hand if that is meant"
-    texts, y = data.arrays(unseen)
-    new_given, old_given = (model.predict_proba(texts) >= model.thresholds for model in (new, old))
-    story = np.array([s.story for s in unseen])
-    gain, certainty = probability_better(y, new_given, old_given, story, config.tracking.resamples)
-    why = f"macro-F1 {gain:+.3f} on {len(unseen)} validation sentences, better in {certainty:.0%} of resamples"
-    return certainty >= config.tracking.confidence, why

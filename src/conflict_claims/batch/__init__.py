@@ -54,6 +54,7 @@ def predict_files(
     overwrite: bool = False,
     restart: bool = False,
     processes: int = 1,
+    objective: str | None = None,
     report: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Label every sentence of files, and go on where an earlier call with the same arguments was stopped.
@@ -74,6 +75,7 @@ def predict_files(
         restart: throw away what a stopped call left.
         processes: for TF-IDF; 0 means one for each core where the input is large enough to be worth it (a script that
             asks for this needs `if __name__ == "__main__":`, as for every pool of processes).
+        objective: what thresholds are for; see `conflict_claims.runtime.load`.
         report: called with the figures so far, again and again.
 
     Raises:
@@ -87,10 +89,11 @@ def predict_files(
     if not targets.partial.exists():
         targets.check(overwrite)
     model_identity = identity_of(model_folder)
-    model = load(model_folder)
+    model = load(model_folder, objective=objective)
     several = len(sources) > 1 or Path(inputs[0]).is_dir()
     layout = Layout(kind, model.labels, several, reading.sentences, documents is not None)
     options = {"reading": asdict(reading), "kind": asdict(kind), "documents": str(documents), "version": __version__}
+    options["objective"] = model.manifest.objective
     identity = {
         "inputs": hashlib.sha256(repr([several, *map(asdict, sources)]).encode()).hexdigest(),
         "model": model_identity,

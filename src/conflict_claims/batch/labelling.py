@@ -204,7 +204,9 @@ def workers(
     executor: Executor
     if processes > 1:
         context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(folder, layout))
+        executor = ProcessPoolExecutor(
+            processes, context, initializer=_start, initargs=(folder, layout, model.manifest.objective)
+        )
         submit = lambda task: executor.submit(_work_here, task)  # noqa: E731
     else:
         executor = ThreadPoolExecutor(1)
@@ -219,10 +221,10 @@ _here: dict[str, Any] = {}
 """A worker process's own model and layout."""
 
 
-def _start(folder: Path, layout: Layout) -> None:
+def _start(folder: Path, layout: Layout, objective: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here.update(model=load(folder, threads=1), layout=layout)
+    _here.update(model=load(folder, threads=1, objective=objective), layout=layout)
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 
 from conflict_claims.batch.formats import FORMATS, MAX_ROW, Bad, Reading, Record, Values
-from conflict_claims.batch.sources import BROKEN, STDIN, Opened, Source
+from conflict_claims.batch.sources import BROKEN, STDIN, Opened, Source, find_sources, opened
 from conflict_claims.errors import ClaimsError
 from conflict_claims.runtime import MAX_CHARACTERS
 
@@ -46,6 +46,20 @@ class Rejected:
     def to_json(self) -> str:
         """One line of OUT.rejected.jsonl."""
         return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+
+
+def sound_rows(name: str, sentences: bool = False) -> Iterator[Row]:
+    """Yield the rows of a file or folder, for a command that needs every one.
+
+    Raises:
+        ClaimsError: a row cannot be read; with file and line.
+    """
+    for source in find_sources([name]):
+        with opened(source) as file:
+            for item in read_rows(source, file, Reading(sentences=sentences)):
+                if isinstance(item, Rejected):
+                    raise ClaimsError(f"{item.source}:{item.line}: {item.reason}")
+                yield item
 
 
 def read_rows(source: Source, file: Opened, reading: Reading) -> Iterator[Row | Rejected]:

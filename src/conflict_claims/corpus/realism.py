@@ -55,18 +55,32 @@ def variety(texts: Sequence[str], real: Sequence[str]) -> tuple[float, float]:
     return ours, theirs
 
 
-def auc(texts: Sequence[str], real: Sequence[str], seed: int = 0) -> float:
+def auc(
+    texts: Sequence[str],
+    real: Sequence[str],
+    seed: int = 0,
+    documents: tuple[Sequence[str], Sequence[str]] | None = None,
+    most: int | None = None,
+) -> float:
     """How well words tell the two apart: 0.5 not at all, 1.0 always.
 
     Logistic regression on TF-IDF of words and pairs of words, as many texts from either side, 5-fold
     cross-validation, mean over samples.
+
+    Args:
+        texts: one side.
+        real: the other side.
+        seed: of samples and folds.
+        documents: the document of each text of either side. Those of one document then stay in one fold, because
+            they share names that say nothing of the side.
+        most: a limit to the texts drawn from either side.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(max_iter=1000))
-    return _tell_apart(model, [t.lower() for t in texts], [t.lower() for t in real], seed)
+    return _tell_apart(model, [t.lower() for t in texts], [t.lower() for t in real], seed, documents, most)
 
 
 def shape_auc(texts: Sequence[str], real: Sequence[str], seed: int = 0) -> float:
@@ -79,16 +93,29 @@ def shape_auc(texts: Sequence[str], real: Sequence[str], seed: int = 0) -> float
     return _tell_apart(HistGradientBoostingClassifier(max_iter=60, random_state=0), shapes(texts), shapes(real), seed)
 
 
-def _tell_apart(model: Any, ours: list[Any], real: list[Any], seed: int) -> float:  # noqa: ANN401 - any estimator
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+def _tell_apart(
+    model: Any,  # noqa: ANN401 - any estimator
+    ours: list[Any],
+    real: list[Any],
+    seed: int,
+    documents: tuple[Sequence[str], Sequence[str]] | None = None,
+    most: int | None = None,
+) -> float:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
+    from threadpoolctl import threadpool_limits
 
-    size = min(len(ours), len(real))
+    size = min(len(ours), len(real), most or len(ours))
     scores = []
     for sample in range(SAMPLES):
         rng = random.Random(seed + sample)
-        x = rng.sample(ours, size) + rng.sample(real, size)
-        folds = StratifiedKFold(5, shuffle=True, random_state=seed + sample)
-        scores += list(cross_val_score(model, x, [0] * size + [1] * size, cv=folds, scoring="roc_auc"))
+        rows = rng.sample(range(len(ours)), size), rng.sample(range(len(real)), size)
+        x = [ours[i] for i in rows[0]] + [real[i] for i in rows[1]]
+        splitter = StratifiedGroupKFold if documents else StratifiedKFold
+        folds = splitter(5, shuffle=True, random_state=seed + sample)
+        groups = [f"{k} {side[i]}" for k, side in enumerate(documents) for i in rows[k]] if documents else None
+        y = [0] * size + [1] * size
+        with threadpool_limits(1):  # small products: threads cost more than they bring, the more on a busy machine
+            scores += list(cross_val_score(model, x, y, groups=groups, cv=folds, scoring="roc_auc"))
     return statistics.fmean(scores)
 
 

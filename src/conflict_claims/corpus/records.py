@@ -165,7 +165,7 @@ def _to_sentence(row: dict[str, Any], labels: Sequence[str], where: str, positio
         text=text,
         labels=_labels_of(row, labels, where),
         story=_named(row, "story") or _named(row, "document") or identity,
-        genre=_named(row, "genre"),
+        genre=_named(row, "genre") or _named(row, "source"),
         setting=_named(row, "setting"),
         annotations=tuple(annotations) if isinstance(annotations, list) else (),
     )
