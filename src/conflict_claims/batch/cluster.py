@@ -24,7 +24,7 @@ from conflict_claims.batch.partial import Partial, held
 from conflict_claims.batch.shards import Shard, finished, join, save
 from conflict_claims.batch.sources import STDIN, Source, find_sources, kind_of
 from conflict_claims.batch.state import Targets
-from conflict_claims.batch.tables import Kind, output_kind
+from conflict_claims.batch.tables import output_kind
 from conflict_claims.errors import ClaimsError
 from conflict_claims.runtime import ClaimModel, load
 
@@ -44,6 +44,7 @@ class Job:
     layout: Layout
     model: str
     model_identity: str
+    objective: str
     folder: str
     finished: frozenset[tuple[int, int]]
 
@@ -55,8 +56,8 @@ class Job:
         """
         if not Path(self.directory).is_dir() or not (self.directory / Path(self.folder)).is_dir():
             raise ClaimsError(
-                f"{os.uname().nodename} does not see {self.directory}/{self.folder}; every machine of the cluster needs "
-                "input, model and output under the same names, on a shared disk"
+                f"{os.uname().nodename} does not see {self.directory}/{self.folder}; every machine of the cluster "
+                "needs input, model and output under the same names, on a shared disk"
             )
         os.chdir(self.directory)
 
@@ -70,6 +71,7 @@ def predict_on_ray(
     overwrite: bool = False,
     restart: bool = False,
     workers: int = 0,
+    objective: str | None = None,
     report: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Label every sentence of tables on a Ray cluster, and go on where an earlier call was stopped.
@@ -85,6 +87,7 @@ def predict_on_ray(
         overwrite: replace existing output, when the new one is whole.
         restart: throw away what a stopped call left.
         workers: how many actors label, with a core each; 0: as many as the cluster has cores.
+        objective: what thresholds are for; see `conflict_claims.runtime.load`.
         report: called with the figures so far, again and again.
 
     Raises:
@@ -99,18 +102,26 @@ def predict_on_ray(
     if not targets.partial.exists():
         targets.check(overwrite)
     model_identity = identity_of(model_folder)
-    labels = load(model_folder).labels
+    manifest = load(model_folder, objective=objective).manifest
     several = len(sources) > 1 or Path(inputs[0]).is_dir()
-    layout = Layout(kind, labels, several, reading.sentences, documents=False)
+    layout = Layout(kind, manifest.labels, several, reading.sentences, documents=False)
     look_at(sources, reading)
-    identity = _identity(sources, several, model_identity, reading, kind)
+    identity = _identity(sources, several, model_identity, [asdict(reading), asdict(kind), manifest.objective])
     with held(targets, identity, overwrite=overwrite, restart=restart, stdin=False) as partial:
-        run = _Run(partial, sum(source.size for source in sources), report)
+        shards = finished(partial.folder)
+        run = _Run(partial, shards, sum(source.size for source in sources), report)
         if not partial.state.whole:
-            done = frozenset((shard.source, shard.number) for shard in finished(partial.folder))
-            places = map(str, (model_folder, partial.folder))
-            model, folder = places
-            job = Job(str(Path.cwd()), tuple(sources), reading, layout, model, model_identity, folder, done)
+            job = Job(
+                directory=str(Path.cwd()),
+                sources=tuple(sources),
+                reading=reading,
+                layout=layout,
+                model=str(model_folder),
+                model_identity=model_identity,
+                objective=manifest.objective,
+                folder=str(partial.folder),
+                finished=frozenset((shard.source, shard.number) for shard in shards),
+            )
             run.label(job, workers)
             join(partial, finished(partial.folder), layout)
         partial.finish(layout)
@@ -127,28 +138,27 @@ def _tables(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def _identity(
-    sources: Sequence[Source], several: bool, model_identity: str, reading: Reading, kind: Kind
-) -> dict[str, str]:
-    options = {"engine": "ray", "reading": asdict(reading), "kind": asdict(kind), "version": __version__}
+def _identity(sources: Sequence[Source], several: bool, model: str, options: list[Any]) -> dict[str, str]:
     return {
         "inputs": sha256(repr([several, *map(asdict, sources)]).encode()).hexdigest(),
-        "model": model_identity,
-        "options": repr(options | {"window": (WINDOW_ROWS, WINDOW_CHARACTERS)}),
+        "model": model,
+        "options": repr(["ray", *options, __version__, WINDOW_ROWS, WINDOW_CHARACTERS]),
     }
 
 
 class _Run:
     """One call: the shards come in as they are saved, in any order, and are counted."""
 
-    def __init__(self, partial: Partial, total: int, report: Callable[[Summary], None]) -> None:
+    def __init__(
+        self, partial: Partial, shards: Sequence[Shard], total: int, report: Callable[[Summary], None]
+    ) -> None:
         self._partial = partial
         self._total = total
         self._report = report
         if not partial.state.whole:
             state = partial.state
             state.rows = state.sentences = state.rejected = state.bytes = 0
-            for shard in finished(partial.folder):
+            for shard in shards:
                 self._count(shard)
         self._resumed = partial.state.rows
 
@@ -182,12 +192,12 @@ def _labelled(job: Job, workers: int) -> Iterator[Shard]:
     """Have the windows labelled and saved; yields what was saved."""
     with _connected() as ray:
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        readers = ray.data.TaskPoolStrategy(size=min(READERS, len(job.sources)))
+        actors = ray.data.ActorPoolStrategy(size=min(workers or cores, cores))
         found = (
-            ray.data.range(len(job.sources), override_num_blocks=len(job.sources))
-            .map_batches(_read, fn_args=(job,), batch_size=1, num_cpus=0, concurrency=READERS)
-            .map_batches(
-                _Labeller, fn_constructor_args=(job,), batch_size=1, num_cpus=1, concurrency=min(workers, cores) or cores
-            )
+            ray.data.from_items([{"id": k} for k in range(len(job.sources))], override_num_blocks=len(job.sources))
+            .map_batches(_read, fn_args=(job,), batch_size=1, num_cpus=0, compute=readers)
+            .map_batches(_Labeller, fn_constructor_args=(job,), batch_size=1, num_cpus=1, compute=actors)
         )
         try:
             for row in found.iter_rows():
@@ -213,7 +223,7 @@ class _Labeller:
     def __init__(self, job: Job) -> None:
         job.enter()
         self._job = job
-        self._model: ClaimModel = load(job.model, threads=1)
+        self._model: ClaimModel = load(job.model, threads=1, objective=job.objective)
         self._unchanged()
 
     def _unchanged(self) -> None:
@@ -245,13 +255,15 @@ def _one(value: object) -> Any:  # noqa: ANN401 - an array
 def _connected() -> Iterator[Any]:
     """Ray with its data library, connected to a cluster; quiet, and without statistics to its makers."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong is said by us
     import ray
     import ray.data
 
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     before = (context.enable_progress_bars, context.target_max_block_size)
     context.enable_progress_bars = False
