@@ -1,6 +1,5 @@
 """The same rows from a Ray cluster, and from Spark with the registered model; both real, on this machine."""
 
-import json
 import os
 import random
 import shutil
@@ -13,13 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from conflict_claims import cli
-from conflict_claims.batch import labelling, predict_files
+from conflict_claims.batch import predict_files
 from conflict_claims.batch.formats import Reading
 from conflict_claims.batch.state import Targets
 from conflict_claims.errors import ClaimsError
-from conflict_claims.runtime import load
 
-from .conftest import LABELS, ROOT, corpus_rows, write_jsonl
+from .conftest import ROOT, corpus_rows, write_jsonl
 
 TEXTS = [row["text"] for row in corpus_rows()]
 
@@ -162,7 +160,7 @@ def test_what_goes_wrong_on_a_worker_is_said_in_one_sentence_and_what_is_done_st
     with pytest.raises(ClaimsError, match=r"^\S*model on \S+ is not the model that the run began with; [^\n]*$"):
         predict_on_ray([str(source)], tmp_path / "out", model, report=change_model)
     (model / "claims.json").write_bytes(good)
-    with pytest.raises(ClaimsError, match="out.partial is left of a run with other options"):
+    with pytest.raises(ClaimsError, match=r"out.partial is left of a run with other options"):
         predict_on_ray([str(source)], tmp_path / "out", model, reading=Reading(sentences=True))
     assert predict_on_ray([str(source)], tmp_path / "out", model).rows == 9308
 

@@ -4,62 +4,25 @@ All machines see the same files under the same names (a shared disk), and have t
 them: what is labelled is saved where it was labelled (:mod:`conflict_claims.batch.shards`).
 """
 
-import logging
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from conflict_claims import __version__
 from conflict_claims.batch import COMMIT_EVERY, Summary, identity_of, look_at
+from conflict_claims.batch.actors import Job, labelled
 from conflict_claims.batch.formats import Reading
-from conflict_claims.batch.labelling import WINDOW_CHARACTERS, WINDOW_ROWS, Layout, Task, windows, work
+from conflict_claims.batch.labelling import WINDOW_CHARACTERS, WINDOW_ROWS, Layout
 from conflict_claims.batch.partial import Partial, held
-from conflict_claims.batch.shards import Shard, finished, join, save
+from conflict_claims.batch.shards import Shard, finished, join
 from conflict_claims.batch.sources import STDIN, Source, find_sources, kind_of
 from conflict_claims.batch.state import Targets
 from conflict_claims.batch.tables import output_kind
 from conflict_claims.errors import ClaimsError
-from conflict_claims.runtime import ClaimModel, load
-
-Batch = dict[str, Any]
-"""What goes from one step of Ray Data to the next: columns by name."""
-READERS = 4
-"""Input files that are read beside each other: a reader is many times as quick as an actor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What every machine has to know. Paths may be relative: they are seen from `directory`."""
-
-    directory: str
-    sources: tuple[Source, ...]
-    reading: Reading
-    layout: Layout
-    model: str
-    model_identity: str
-    objective: str
-    folder: str
-    finished: frozenset[tuple[int, int]]
-
-    def enter(self) -> None:
-        """Make relative paths mean here what they mean where the command was called.
-
-        Raises:
-            ClaimsError: this machine does not see the same disk.
-        """
-        if not Path(self.directory).is_dir() or not (self.directory / Path(self.folder)).is_dir():
-            raise ClaimsError(
-                f"{os.uname().nodename} does not see {self.directory}/{self.folder}; every machine of the cluster "
-                "needs input, model and output under the same names, on a shared disk"
-            )
-        os.chdir(self.directory)
+from conflict_claims.runtime import load
 
 
 def predict_on_ray(
@@ -177,112 +140,9 @@ class _Run:
         self._partial.commit()
         committed = time.monotonic()
         self._report(self.summary())
-        for shard in _labelled(job, workers):
+        for shard in labelled(job, workers):
             self._count(shard)
             if time.monotonic() - committed >= COMMIT_EVERY:
                 self._partial.commit()
                 committed = time.monotonic()
             self._report(self.summary())
-
-
-# Ray
-
-
-def _labelled(job: Job, workers: int) -> Iterator[Shard]:
-    """Have the windows labelled and saved; yields what was saved."""
-    with _connected() as ray:
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        readers = ray.data.TaskPoolStrategy(size=min(READERS, len(job.sources)))
-        actors = ray.data.ActorPoolStrategy(size=min(workers or cores, cores))
-        found = (
-            ray.data.from_items([{"id": k} for k in range(len(job.sources))], override_num_blocks=len(job.sources))
-            .map_batches(_read, fn_args=(job,), batch_size=1, num_cpus=0, compute=readers)
-            .map_batches(_Labeller, fn_constructor_args=(job,), batch_size=1, num_cpus=1, compute=actors)
-        )
-        try:
-            for row in found.iter_rows():
-                yield row["shard"]
-        except ray.exceptions.RayError as error:
-            raise _said(error) from error
-
-
-def _read(batch: Batch, job: Job) -> Iterator[Batch]:
-    """The windows of a source that are not labelled yet, one by one."""
-    job.enter()
-    for source in map(int, batch["id"]):
-        before = 0
-        for number, window in enumerate(windows([job.sources[source]], job.reading)):
-            if (source, number) not in job.finished:
-                yield {"source": [source], "number": [number], "bytes": [window.bytes - before], "window": _one(window)}
-            before = window.bytes
-
-
-class _Labeller:
-    """An actor: loads the model once, then labels windows and saves what comes out."""
-
-    def __init__(self, job: Job) -> None:
-        job.enter()
-        self._job = job
-        self._model: ClaimModel = load(job.model, threads=1, objective=job.objective)
-        self._unchanged()
-
-    def _unchanged(self) -> None:
-        if identity_of(Path(self._job.model)) != self._job.model_identity:
-            raise ClaimsError(
-                f"{self._job.model} on {os.uname().nodename} is not the model that the run began with; put that back "
-                "and call the same command again, or pass --restart to start anew"
-            )
-
-    def __call__(self, batch: Batch) -> Batch:
-        window, layout = batch["window"][0], self._job.layout
-        kept = layout.kept_of(window)
-        done = work(self._model, Task(window, tuple(kept), header=True), layout)
-        source, number, size = (int(batch[name][0]) for name in ("source", "number", "bytes"))
-        shard = Shard(source, number, done.rows, done.sentences, len(done.rejected), size, kept)
-        self._unchanged()
-        save(Path(self._job.folder), shard, done)
-        return {"shard": _one(shard)}
-
-
-def _one(value: object) -> Any:  # noqa: ANN401 - an array
-    """A column of one object."""
-    column = np.empty(1, dtype=object)
-    column[0] = value
-    return column
-
-
-@contextmanager
-def _connected() -> Iterator[Any]:
-    """Ray with its data library, connected to a cluster; quiet, and without statistics to its makers."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong is said by us
-    import ray
-    import ray.data
-
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    before = (context.enable_progress_bars, context.target_max_block_size)
-    context.enable_progress_bars = False
-    context.enable_fallback_to_arrow_object_ext_type = True
-    context.target_max_block_size = 1  # a block for each window: an actor takes the next when it is done with one
-    try:
-        yield ray
-    finally:
-        context.enable_progress_bars, context.target_max_block_size = before
-        if ours:
-            ray.shutdown()
-
-
-def _said(error: BaseException) -> ClaimsError:
-    """What was wrong on a machine, in our own words where it was found by us."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ClaimsError):
-            return ClaimsError(str(getattr(found, "cause", None) or found))
-        found = getattr(found, "cause", None) or found.__cause__
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return ClaimsError(f"Ray stopped ({reason}); what was labelled is kept: call the same command again to go on")
