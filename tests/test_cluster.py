@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,8 +17,10 @@ from conflict_claims.batch import predict_files
 from conflict_claims.batch.formats import Reading
 from conflict_claims.batch.state import Targets
 from conflict_claims.errors import ClaimsError
+from conflict_claims.runtime import load
+from conflict_claims.train import train
 
-from .conftest import ROOT, corpus_rows, write_jsonl
+from .conftest import LABELS, ROOT, corpus_rows, write_jsonl
 
 TEXTS = [row["text"] for row in corpus_rows()]
 
@@ -182,3 +185,42 @@ def test_killed_the_same_command_goes_on(models, source, tmp_path):
     assert done.returncode == 3 and "goes on after" in done.stderr, done.stderr[-2000:]
     predict_files([str(source)], tmp_path / "local.parquet", model)
     assert pq.read_table(output).equals(pq.read_table(tmp_path / "local.parquet"))
+
+
+# with Spark
+
+
+@pytest.fixture
+def spark(monkeypatch):
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install 'conflict-claims[spark]'")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not here; on Debian: apt-get install default-jre-headless")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.mark.slow
+def test_the_registered_model_labels_a_column_of_a_spark_table(spark, splits, config, tmp_path, monkeypatch):
+    import mlflow
+    from pyspark.sql.functions import struct
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/store.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/store.db")
+    try:
+        train("tfidf", splits, tmp_path / "model", config)
+        uri = f"models:/{config.tracking.registered_model}@champion"
+        udf = mlflow.pyfunc.spark_udf(spark, uri, env_manager="local", model_config={"threads": 1})
+        table = spark.createDataFrame(
+            [(k, text) for k, text in enumerate([*TEXTS[:200], "", None])], "id int, text string"
+        )
+        rows = table.repartition(4).withColumn("claims", udf(struct("text"))).orderBy("id").collect()
+    finally:
+        mlflow.set_tracking_uri(None)
+    found = [[row.claims[label] for label in LABELS] for row in rows]
+    assert np.allclose(found[:200], load(tmp_path / "model").predict_proba(TEXTS[:200]), atol=1e-6)
+    assert np.isnan(np.array(found[200:], dtype=float)).all() and len(found) == 202
