@@ -1,11 +1,12 @@
-"""How cost grows with the input: rate and peak memory of `conflict-claims predict`, ten thousand to a million sentences.
+"""How cost grows with the input: rate and peak memory of `predict` at ten thousand to a million sentences.
 
     python benchmarks/growth.py [--sizes 10000 100000 1000000] [--insert docs/predict.md]
 
 Each measurement is the whole command, from its start to the finished output, on sentences of the corpus drawn at random
 with replacement. Memory is that of the command and all its workers together: the largest sum, looked at ten times a
 second, of what each holds of its own and its share of what they hold in common (PSS). Each measurement is saved when it
-is made, and those of the same model, version and machine are not made again (`--again` does): a run that was stopped goes on.
+is made, and those of the same model, version and machine are not made again: a run that was stopped goes on, and
+`--again` measures anew.
 """
 
 import argparse
