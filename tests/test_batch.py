@@ -514,7 +514,7 @@ for k, name in enumerate(sys.argv[2:]):
 def test_memory_does_not_grow_with_the_input(model, tmp_path):
     noise = random.Random(0).randbytes(4_000_000).hex()
     names = []
-    for count, ending in ((500, "jsonl"), (3_500, "jsonl"), (2_000, "parquet"), (6_000, "parquet")):
+    for count, ending in ((500, "jsonl"), (3_500, "jsonl"), (2_000, "parquet"), (8_000, "parquet")):
         given = [{"text": f"Good {k}.", "noise": noise[k * 900 : k * 900 + 20_000]} for k in range(count)]
         names.append(tmp_path / f"{count}.{ending}")
         if ending == "jsonl":
@@ -525,5 +525,5 @@ def test_memory_does_not_grow_with_the_input(model, tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     peaks = list(map(float, done.stdout.split()))
-    more = (names[1].stat().st_size - names[0].stat().st_size) / 2**20  # of Parquet as much, before it is compressed
-    assert more > 50 and peaks[1] - peaks[0] < 0.2 * more and peaks[3] - peaks[2] < 0.8 * more, done.stdout
+    more = (names[1].stat().st_size - names[0].stat().st_size) / 2**20  # of Parquet twice as much, before compression
+    assert more > 50 and peaks[1] - peaks[0] < 0.5 * more and peaks[3] - peaks[2] < 2 * 0.75 * more, done.stdout

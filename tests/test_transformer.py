@@ -89,7 +89,7 @@ def test_the_head_learns_faster_and_norms_are_not_decayed(tiny_encoder, config):
 
 def test_onnx_torch_and_plain_transformers_say_the_same(models, config):
     folder = models / "transformer"
-    light = load(folder)
+    light = load(folder, form="fp32")
     classifier = TransformerClassifier.from_pretrained(folder, LABELS, config.train.transformer)
     expected = calibrate(classifier.logits(TEXTS), light.manifest.calibration_array)
     assert light.predict_proba(TEXTS) == pytest.approx(expected, abs=1e-4)
