@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict faithfulness bench-serve screenshot results report curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict bench-growth faithfulness bench-serve screenshot results report curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -27,7 +27,8 @@ run: install  ## train both models, compare them, and label the sentences of a s
 test: install  ## the fast tests
 	python -m pytest -q -n 2 --dist loadfile
 
-test-all: install  ## all tests, the slow ones too
+test-all: install  ## all tests, the slow ones too (installs Ray and Spark, 0.7 GB; Spark needs Java)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,serve,ray,spark]"
 	python -m pytest -q -n 2 --dist loadfile -m "slow or not slow"
 
 check: install  ## style, types, and the corpus gates
@@ -88,6 +89,9 @@ bench-quality: install  ## every contender on the same splits (hours on two core
 
 bench-predict: install  ## how fast predicting is, against what one would otherwise write (minutes)
 	python benchmarks/predict.py --insert docs/predict.md
+
+bench-growth: install  ## rate and memory of predict at 10 thousand to a million sentences (minutes; goes on where it was stopped)
+	python benchmarks/growth.py --insert docs/predict.md
 
 faithfulness: install  ## do the words that explain names move the label? (table of docs/explain.md)
 	python benchmarks/faithfulness.py models/tfidf models/transformer --insert docs/explain.md

@@ -40,7 +40,7 @@ LAYERS = [
     {"cli"},
 ]
 RANK = {name: k for k, layer in enumerate(LAYERS) for name in layer}
-HEAVY = {"torch", "transformers", "mlflow", "dvc", "datasets", "pandas", "pydantic", "matplotlib"}
+HEAVY = {"torch", "transformers", "mlflow", "dvc", "datasets", "pandas", "pydantic", "matplotlib", "ray"}
 
 
 def module_of(path: Path) -> str:
@@ -85,6 +85,7 @@ def test_imports_point_one_way():
 
 def test_heavy_libraries_are_imported_in_one_place_each():
     places = {"torch": {"transformer"}, "transformers": {"transformer"}, "mlflow": {"tracking", "mlflow_model"}}
+    places["ray"] = {"batch"}
     for library, allowed in places.items():
         found = {module_of(p) for p in FILES if any(n.split(".")[0] == library for n in imports(p))}
         assert found <= allowed, library
@@ -154,9 +155,7 @@ def test_base_dependencies_are_light_and_the_lock_holds_every_dependency():
         line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
     )
     assert lock["torch"] == "2.13.0"
-    wanted = names | {
-        d.split(">")[0].split("=")[0].lower() for e in project["optional-dependencies"].values() for d in e
-    }
+    wanted = names | {re.split(r"[\[>=]", d)[0].lower() for e in project["optional-dependencies"].values() for d in e}
     assert not wanted - {n.replace("_", "-") for n in lock}
 
 

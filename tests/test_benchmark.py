@@ -1,5 +1,6 @@
 """The benchmark trains, scores, resumes and writes its table."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -58,3 +59,31 @@ def test_rows_of_other_settings_or_files_are_not_mixed_into_the_table(splits, pa
     done = bench(splits, params_file, output, "--only", "ours: TF-IDF", "--also", str(splits / "validation.jsonl"))
     assert len(json.loads(output.read_text(encoding="utf-8"))) == 2
     assert done.stdout.count("| ours: TF-IDF | 1 |") == 2  # one seed in each of two files' tables
+
+
+def growth():
+    """benchmarks/growth.py as a module."""
+    spec = importlib.util.spec_from_file_location("growth", ROOT / "benchmarks/growth.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_growth_table_of_the_docs_is_that_of_its_file():
+    saved = ROOT / "experiments/growth.json"  # make bench-growth
+    rows = json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else []
+    shown = (ROOT / "docs/predict.md").read_text(encoding="utf-8").split(growth().BEGIN)[1].split(growth().END)[0]
+    assert shown.strip() == (growth().growth_table(rows) if rows else "")
+
+
+def test_growth_is_measured_once_and_goes_on_where_it_was_stopped(models, splits, tmp_path):
+    page, output = tmp_path / "page.md", tmp_path / "growth.json"
+    page.write_text(f"a\n{growth().BEGIN}\n{growth().END}\nz\n", encoding="utf-8")
+    command = [sys.executable, str(ROOT / "benchmarks/growth.py"), str(models / "tfidf"), "--data"]
+    command += [str(splits / "test.jsonl"), "--output", str(output), "--insert", str(page)]
+    for sizes, measured in (("30",), 1), (("30", "60"), 1), (("30", "60"), 0):
+        done = subprocess.run([*command, "--sizes", *sizes], capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0 and done.stderr.count("tfidf, ") == measured, done.stderr[-2000:]
+    rows = json.loads(output.read_text(encoding="utf-8"))
+    assert [row["sentences"] for row in rows] == [30, 60] and done.stdout.strip() in page.read_text(encoding="utf-8")
+    assert all(row["seconds"] > 0 and row["peak_memory"] > 20_000_000 for row in rows)

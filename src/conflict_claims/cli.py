@@ -12,12 +12,13 @@ from conflict_claims.errors import ClaimsError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from conflict_claims.batch import Summary
     from conflict_claims.batch.formats import Reading
     from conflict_claims.config import Config
     from conflict_claims.explain import WordWeight
     from conflict_claims.runtime import Prediction
 
-EXTRA_OF = {"fastapi": "serve", "fastapi_offline": "serve", "prometheus_client": "serve", "uvicorn": "serve"}
+EXTRA_OF = {"ray": "ray"} | dict.fromkeys(("fastapi", "fastapi_offline", "prometheus_client", "uvicorn"), "serve")
 """The extra that a library comes with; others come with `train`."""
 OBJECTIVE = "what thresholds are for: f1, or with quotation marks 'recall>=0.95' or 'precision>=0.95', any number"
 
@@ -89,6 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--overwrite", action="store_true", help="replace an existing output")
     _with_objective(predict)
     predict.add_argument("--restart", action="store_true", help="start anew instead of going on with a stopped run")
+    predict.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: the cores of a Ray cluster (docs/cluster.md), from tables to a .parquet or a folder of such",
+    )
+    predict.add_argument("--workers", type=int, default=0, help="with ray: actors, a core each (default: all cores)")
 
     explain = _command(commands, "explain", _explain, "show which words moved the labels of each sentence")
     explain.add_argument("input", help="a text, or a file as predict reads it")
@@ -478,7 +486,6 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from conflict_claims.batch import predict_files
     from conflict_claims.batch.formats import Reading
     from conflict_claims.batch.progress import shown
     from conflict_claims.runtime import default_model, load
@@ -490,17 +497,14 @@ def _predict(arguments: argparse.Namespace) -> int:
             _say(line)
     if arguments.output is None:
         return _show(arguments, model, reading)
+    run = _predict_on_ray if arguments.engine == "ray" else _predict_here
     with shown(_say) as report:
-        done = predict_files(
-            arguments.input,
-            arguments.output,
+        done = run(
+            arguments,
             model,
             reading=reading,
-            stdin_format=arguments.format,
-            documents=arguments.documents,
             overwrite=arguments.overwrite,
             restart=arguments.restart,
-            processes=0,
             objective=arguments.objective,
             report=report,
         )
@@ -510,6 +514,30 @@ def _predict(arguments: argparse.Namespace) -> int:
     return 3 if done.rejected else 0
 
 
+def _predict_here(arguments: argparse.Namespace, model: Path, **options: Any) -> "Summary":  # noqa: ANN401
+    from conflict_claims.batch import predict_files
+
+    if arguments.workers:
+        raise ClaimsError("--workers needs --engine ray; without it all cores of this machine are used")
+    return predict_files(
+        arguments.input,
+        arguments.output,
+        model,
+        stdin_format=arguments.format,
+        documents=arguments.documents,
+        processes=0,
+        **options,
+    )
+
+
+def _predict_on_ray(arguments: argparse.Namespace, model: Path, **options: Any) -> "Summary":  # noqa: ANN401
+    from conflict_claims.batch.cluster import predict_on_ray
+
+    if arguments.documents is not None or arguments.format is not None:
+        raise ClaimsError("--documents and --format are not for --engine ray; leave them out, or the engine")
+    return predict_on_ray(arguments.input, arguments.output, model, workers=arguments.workers, **options)
+
+
 def _show(arguments: argparse.Namespace, model_folder: Path, reading: "Reading") -> int:
     from rich.console import Console
 
@@ -517,8 +545,9 @@ def _show(arguments: argparse.Namespace, model_folder: Path, reading: "Reading")
     from conflict_claims.batch.sources import find_sources, opened
     from conflict_claims.runtime import load
 
-    if arguments.documents is not None:
-        raise ClaimsError("--documents needs --output; name a file for the sentences too")
+    if arguments.documents is not None or arguments.engine == "ray":
+        option = "--documents" if arguments.documents is not None else "--engine ray"
+        raise ClaimsError(f"{option} needs --output; name a file for the sentences too")
     rejected = 0
     sources = find_sources(arguments.input, arguments.format)
     model = load(model_folder, objective=arguments.objective)

@@ -141,6 +141,7 @@ class Run(NullRun):
                 python_model=str(package / "mlflow_model.py"),
                 artifacts={"model_folder": str(folder)},
                 code_paths=[str(package)],
+                model_config={"threads": 0},
                 signature=signature,
                 input_example=pandas.DataFrame({"text": [EXAMPLE]}),
                 pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME_PACKAGES],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conflict_claims import __version__
 from conflict_claims.batch.formats import Reading
-from conflict_claims.batch.labelling import WINDOW_CHARACTERS, WINDOW_ROWS, Done, Layout, Task, Window, windows, workers
+from conflict_claims.batch.labelling import WINDOW_CHARACTERS, WINDOW_ROWS, Done, Layout, Task, windows, workers
 from conflict_claims.batch.partial import Partial, held
 from conflict_claims.batch.rows import read_rows
 from conflict_claims.batch.sources import STDIN, Source, find_sources, opened
@@ -88,7 +88,7 @@ def predict_files(
     sources = find_sources(inputs, stdin_format, (*targets.all, targets.partial))
     if not targets.partial.exists():
         targets.check(overwrite)
-    model_identity = _identity(model_folder)
+    model_identity = identity_of(model_folder)
     model = load(model_folder, objective=objective)
     several = len(sources) > 1 or Path(inputs[0]).is_dir()
     layout = Layout(kind, model.labels, several, reading.sentences, documents is not None)
@@ -101,7 +101,7 @@ def predict_files(
     }
     stdin = sources[0].name == STDIN
     if not stdin:
-        _look_at(sources, reading)
+        look_at(sources, reading)
     with held(targets, identity, overwrite=overwrite, restart=restart, stdin=stdin) as partial:
         run = _Run(partial, layout, sources, model_folder, model_identity, report)
         if not partial.state.whole:
@@ -110,7 +110,7 @@ def predict_files(
         return run.summary()
 
 
-def _identity(model_folder: Path) -> str:
+def identity_of(model_folder: Path) -> str:
     """The sha256 of claims.json, which has that of every other file."""
     try:
         return hashlib.sha256((model_folder / MANIFEST).read_bytes()).hexdigest()
@@ -118,7 +118,7 @@ def _identity(model_folder: Path) -> str:
         return ""  # loading says what is wrong
 
 
-def _look_at(sources: Sequence[Source], reading: Reading) -> None:
+def look_at(sources: Sequence[Source], reading: Reading) -> None:
     """Read the beginning of every file: one of the wrong kind is said before anything is written."""
     found = False
     for source in sources:
@@ -169,7 +169,7 @@ class _Run:
                 for window in windows(self._sources, reading, state.position):
                     known = len(columns)
                     if self._layout.kind.flat:
-                        columns |= dict.fromkeys(self._kept(window))
+                        columns |= dict.fromkeys(self._layout.kept_of(window))
                     header = not parts or self._layout.kind.format == "parquet" or len(columns) > known
                     parts += header
                     task = Task(window, tuple(columns), header)
@@ -184,13 +184,9 @@ class _Run:
             raise ClaimsError("standard input: expected rows, found nothing")
         self._partial.commit()
 
-    def _kept(self, window: Window) -> list[str]:
-        names = {name: None for item in window.items for name in getattr(item, "columns", ())}
-        return self._layout.kept(names)
-
     def _write(self, task: Task, future: "Future[Done]") -> None:
         done = future.result()
-        if _identity(self._folder) != self._identity:
+        if identity_of(self._folder) != self._identity:
             raise ClaimsError(
                 f"{self._folder} changed during the run; put the model back and call the same command again, or pass "
                 "--restart to start anew with what is there now"

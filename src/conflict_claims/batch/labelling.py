@@ -71,6 +71,10 @@ class Layout:
         own = self.own
         return [f"input_{name}" if name in own else name for name in names]
 
+    def kept_of(self, window: Window) -> list[str]:
+        """The names that the other columns of a window's rows have in the output, in order."""
+        return self.kept({name: None for item in window.items for name in getattr(item, "columns", ())})
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -18,7 +18,7 @@ from typing import IO
 
 from conflict_claims.batch.documents import RollUp
 from conflict_claims.batch.labelling import Done, Layout, Window
-from conflict_claims.batch.state import State, Targets
+from conflict_claims.batch.state import PARTS, State, Targets
 from conflict_claims.batch.tables import merge, output_kind
 from conflict_claims.errors import ClaimsError
 from conflict_claims.model_folder import sync
@@ -70,9 +70,8 @@ class Partial:
                 self._part = _at(self._parts()[-1], 0)
             if self._part is not None:
                 state.length += self._part.write(done.data)
-            if self._rejected is not None:
-                for rejected in done.rejected:
-                    state.rejected_length += self._rejected.write(rejected.to_json().encode("utf-8", "replace"))
+            for rejected in done.rejected:
+                self.reject(rejected.to_json().encode("utf-8", "replace"))
             if self._documents is not None:
                 self._documents.add(state.windows + 1, done.documents)
         state.windows += 1
@@ -81,6 +80,12 @@ class Partial:
         state.sentences += done.sentences
         state.rejected += len(done.rejected)
         state.columns = list(columns)
+
+    def reject(self, lines: bytes) -> None:
+        """Append to the rows that could not be labelled."""
+        if self._rejected is not None:
+            with self._writing():
+                self.state.rejected_length += self._rejected.write(lines)
 
     def commit(self) -> None:
         """Flush everything to the disk, then say how far it is."""
@@ -161,6 +166,9 @@ def _move(path: Path, target: Path) -> None:
     if not path.exists():  # it was moved before a kill
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():  # an older output in parts
+        for part in target.glob(PARTS):
+            part.unlink()
     try:
         path.replace(target)
     except OSError as error:
@@ -246,4 +254,4 @@ def _refuse_other(folder: Path, state: State, identity: dict[str, str], stdin: b
 def _empty(folder: Path) -> None:
     (folder / PROGRESS).unlink(missing_ok=True)  # first: without it the rest counts for nothing
     for path in folder.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

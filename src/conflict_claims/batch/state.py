@@ -6,6 +6,9 @@ from pathlib import Path
 from conflict_claims.batch.labelling import Position
 from conflict_claims.errors import ClaimsError
 
+PARTS = "part-*.parquet"
+"""The files of an output that is a folder."""
+
 
 @dataclass
 class State:
@@ -37,6 +40,8 @@ class Targets:
 
     output: Path
     documents: Path | None = None
+    folder: bool = False
+    """The output is a folder of Parquet files."""
 
     @property
     def rejected(self) -> Path:
@@ -58,7 +63,18 @@ class Targets:
         if len({path.resolve() for path in self.all}) < len(self.all):
             raise ClaimsError(f"{self.documents}: --documents and --output must be different files")
         for path in self.all:
-            if path.is_dir():
+            if self.folder and path == self.output:
+                _refuse_files_of_others(path)
+            elif path.is_dir():
                 raise ClaimsError(f"{path} is a folder; expected the name of a file")
-            if path.exists() and not overwrite:
+            if (any(path.iterdir()) if path.is_dir() else path.exists()) and not overwrite:
                 raise ClaimsError(f"{path} exists already; pass --overwrite to replace it, or choose another --output")
+
+
+def _refuse_files_of_others(folder: Path) -> None:
+    """An output folder is replaced file by file: only what such a run wrote may stand in it."""
+    if folder.exists() and not folder.is_dir():
+        raise ClaimsError(f"{folder} is a file; expected the name of a folder, or one ending in .parquet")
+    others = [path.name for path in folder.glob("*") if not path.match(PARTS)]
+    if others:
+        raise ClaimsError(f"{folder} holds other files than {PARTS} ({min(others)}); choose another --output")

@@ -10,7 +10,7 @@ import gzip
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -93,7 +93,9 @@ def merge(parts: Sequence[Path], target: Path, kind: Kind) -> None:
                 with part.open("rb") as piece:
                     shutil.copyfileobj(piece, file, 1 << 20)
     elif kind.format == "parquet":
-        _merge_parquet(parts, target)
+        _, pq = parquet()
+        order = pq.read_schema(parts[-1]).names  # the last part has all columns
+        merge_parquet(parts, target, common_schema(parts, order))
     else:
         _merge_csv(parts, target, kind)
 
@@ -136,23 +138,28 @@ def _array(values: list[Any], type_: str) -> Any:  # noqa: ANN401 - a pyarrow ar
         return pyarrow.array([None if t is None else t.encode("utf-8", "replace").decode() for t in texts])
 
 
-def _merge_parquet(parts: Sequence[Path], target: Path) -> None:
+def common_schema(parts: Sequence[Path], order: Iterable[str]) -> Any:  # noqa: ANN401 - a pyarrow schema
+    """The schema that holds every one of some Parquet files, its columns in that order."""
     pyarrow, pq = parquet()
     types: dict[str, Any] = {}
     for part in parts:
         for column in pq.read_schema(part):
             types[column.name] = _common(types.get(column.name, column.type), column.type)
-    order = pq.read_schema(parts[-1]).names  # the last part has all columns
-    schema = pyarrow.schema([(name, types[name]) for name in order])
+    return pyarrow.schema([(name, types[name]) for name in order])
+
+
+def merge_parquet(parts: Sequence[Path], target: Path, schema: Any) -> None:  # noqa: ANN401 - a pyarrow schema
+    """Make one Parquet file of several; a column that a part lacks is empty there. The parts stay."""
+    pyarrow, pq = parquet()
     waiting: list[Any] = []
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for part in parts:
             table = pq.read_table(part)
             arrays = [
-                table[name].cast(types[name], safe=False)
-                if name in table.column_names
-                else pyarrow.nulls(len(table), types[name])
-                for name in order
+                table[column.name].cast(column.type, safe=False)
+                if column.name in table.column_names
+                else pyarrow.nulls(len(table), column.type)
+                for column in schema
             ]
             waiting.append(pyarrow.table(arrays, schema=schema))
             if sum(map(len, waiting)) >= GROUP_ROWS or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
