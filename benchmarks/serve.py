@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from conflict_claims.corpus.records import read_rows
-from conflict_claims.report import insert_block
+from conflict_claims.markdown import insert_block
 
 CLIENTS = (1, 8, 32)
 BEGIN, END = "<!-- made by make bench-serve -->", "<!-- end of bench-serve -->"
