@@ -40,7 +40,7 @@ def predict_on_ray(
     """Label every sentence of tables on a Ray cluster, and go on where an earlier call was stopped.
 
     The rows are those of `predict_files`. The cluster is the one that this process is connected to, else that of
-    `RAY_ADDRESS`, else one that is started here and ends with the call.
+    `RAY_ADDRESS`, else one that runs on this machine, else one that is started here and ends with the call.
 
     Args:
         inputs: .jsonl, .parquet, .csv or .tsv files, also .gz and .zst; folders of such.
