@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="+", help="model folders")
     parser.add_argument("--data", type=Path, default=Path("data/splits/validation.jsonl"))
     parser.add_argument("--rows", type=int, default=300, help="so many sentences, drawn at random with a fixed seed")
+    parser.add_argument("--output", type=Path, default=Path("experiments/faithfulness.md"))
     parser.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")
     arguments = parser.parse_args()
     texts = [row["text"] for _, row in read_rows(arguments.data)]
@@ -35,6 +36,7 @@ def main() -> None:
         f = faithfulness(load(folder), drawn)
         table += f"| {folder.name} | {f['cases']} | {f['named']:.2f} | {f['random']:.2f} "
         table += f"| {f['named_lost']:.0%} | {f['random_lost']:.0%} |\n"
+    arguments.output.write_text(f"# Faithfulness of explain\n\n{table}", encoding="utf-8")
     if arguments.insert is not None:
         insert_block(arguments.insert, table, BEGIN, END)
     sys.stdout.write(table)

@@ -75,6 +75,7 @@ def main() -> None:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     text = tables(figures)
+    given.output.with_suffix(".md").write_text(f"# Speed of predicting\n\n{text}\n", encoding="utf-8")
     if given.insert is not None:
         insert_block(given.insert, text, BEGIN, END)
     sys.stdout.write(text + "\n")

@@ -1,5 +1,7 @@
 """The benchmark trains, scores, resumes and writes its table."""
 
+import ast
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -87,3 +89,14 @@ def test_growth_is_measured_once_and_goes_on_where_it_was_stopped(models, splits
     rows = json.loads(output.read_text(encoding="utf-8"))
     assert [row["sentences"] for row in rows] == [30, 60] and done.stdout.strip() in page.read_text(encoding="utf-8")
     assert all(row["seconds"] > 0 and row["peak_memory"] > 20_000_000 for row in rows)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_takes_from_the_package_is_there(script):
+    """Most of them run for minutes or hours: a name that has moved would be found too late."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("conflict_claims"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                assert hasattr(module, alias.name) or importlib.util.find_spec(name), name

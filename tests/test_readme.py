@@ -27,10 +27,14 @@ def made():
     compared = [json.loads((EXPERIMENTS / f"compare/{name}.json").read_text()) for name in ("test", "real-news")]
     table = results_table(read_metrics(sorted((EXPERIMENTS / "results").glob("*.json"))))
     found = blocks(table, read_evidence([EXPERIMENTS / "evidence" / name for name in evidence]), behaviour, compared)
-    bench = (EXPERIMENTS / "bench_quality.md").read_text(encoding="utf-8").removeprefix("# Benchmark\n\n")
-    return {marks(name): text for name, text in found.items()} | {
-        ("<!-- benchmark: made by make bench-quality -->", "<!-- end of benchmark -->"): bench
+    written = {  # whole files below a heading
+        ("<!-- benchmark: made by make bench-quality -->", "<!-- end of benchmark -->"): "bench_quality.md",
+        ("<!-- speed: made by make bench-predict -->", "<!-- end of speed -->"): "bench_predict.md",
+        ("<!-- made by make bench-serve -->", "<!-- end of bench-serve -->"): "bench_serve.md",
+        ("<!-- made by make faithfulness -->", "<!-- end of faithfulness -->"): "faithfulness.md",
     }
+    texts = {pair: (EXPERIMENTS / name).read_text(encoding="utf-8").split("\n", 2)[2] for pair, name in written.items()}
+    return {marks(name): text for name, text in found.items()} | texts
 
 
 def test_every_block_of_every_page_is_what_its_files_say():
