@@ -58,6 +58,7 @@ def test_each_kind_judges_by_its_own_rule(kind, case, fails):
 def test_a_family_that_got_worse_is_named():
     now, before = ({"family": "f", "cases": 9, "failed": k} for k in (3, 2))
     assert worse([now], {"f": 2}) == ["f: 3 of 9 cases fail, 2 were recorded"]
+    assert worse([now], {"f": 2}, slack=1) == [] != worse([now], {"f": 1}, slack=1)
     assert worse([before], {"f": 3}) == worse([now], {}) == []
 
 

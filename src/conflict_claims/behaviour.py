@@ -115,10 +115,10 @@ def read_recorded(path: Path) -> dict[str, int]:
     return failed
 
 
-def worse(now: Sequence[dict[str, Any]], recorded: dict[str, int]) -> list[str]:
-    """The families in which more cases fail than were recorded, in words."""
+def worse(now: Sequence[dict[str, Any]], recorded: dict[str, int], slack: int = 0) -> list[str]:
+    """The families in which more cases fail than were recorded, by more than `slack`, in words."""
     return [
         f"{row['family']}: {row['failed']} of {row['cases']} cases fail, {recorded[row['family']]} were recorded"
         for row in now
-        if row["failed"] > recorded.get(row["family"], row["failed"])
+        if row["failed"] > recorded.get(row["family"], row["failed"]) + slack
     ]

@@ -157,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     behaviour.add_argument("--cases", type=Path, default=Path("tests/behaviour"), help="folder of .yaml files")
     behaviour.add_argument("--output", type=Path, help="rates and failures to write (.json)")
     behaviour.add_argument("--recorded", type=Path, help="rates written before; a family that got worse is an error")
+    behaviour.add_argument("--slack", type=int, default=0, help="so many more cases of a family may fail (default: 0)")
 
     train = _command(commands, "train", _train, "train a model")
     train.add_argument("kind", choices=("tfidf", "transformer"))
@@ -480,7 +481,7 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if arguments.recorded is not None:
-        problems = worse(rows, read_recorded(arguments.recorded))
+        problems = worse(rows, read_recorded(arguments.recorded), arguments.slack)
         if problems:
             raise ClaimsError("; ".join(problems))
 
