@@ -18,7 +18,7 @@ from conflict_claims.corpus.records import read_sentences
 from conflict_claims.evidence import Judged, describe, examine
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import sigmoid
-from conflict_claims.model_folder import machine
+from conflict_claims.model_folder import machine_name
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     sys.stdout.write(
         f"{len(sentences):,} sentences, {figures['stories']:,} stories, {len(found['slices'])} slices, "
         f"{len(judged.draws.weights):,} resamples: metrics and their intervals {described:.1f} s, with curves, "
-        f"slices and errors {total:.1f} s\n{machine()['processor']}, {machine()['cores']} cores\n"
+        f"slices and errors {total:.1f} s\n{machine_name()}\n"
     )
 
 

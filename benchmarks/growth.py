@@ -27,7 +27,7 @@ import psutil
 from conflict_claims import __version__
 from conflict_claims.corpus.records import read_texts
 from conflict_claims.markdown import insert_block, table
-from conflict_claims.model_folder import machine, read_manifest
+from conflict_claims.model_folder import machine_name, read_manifest
 
 SIZES = (10_000, 100_000, 1_000_000)
 LARGEST = {"transformer": 100_000}
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("experiments/growth.json"))
     parser.add_argument("--insert", type=Path, help="Markdown file whose marked block is replaced by the table")
     given = parser.parse_args()
-    texts, where = read_texts(given.data), "{processor}, {cores} cores".format(**machine())
+    texts, where = read_texts(given.data), machine_name()
     saved = given.output.exists() and not given.again
     rows: list[dict[str, Any]] = json.loads(given.output.read_text(encoding="utf-8")) if saved else []
     wanted = []

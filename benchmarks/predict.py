@@ -30,7 +30,7 @@ from conflict_claims.corpus.records import read_texts
 from conflict_claims.engines import FILES, runnable
 from conflict_claims.fast_tfidf import VOCABULARY, with_vocabulary
 from conflict_claims.markdown import insert_block, table
-from conflict_claims.model_folder import machine
+from conflict_claims.model_folder import machine_name
 from conflict_claims.runtime import load, pad_batch
 
 Run = Callable[[Sequence[str]], object]
@@ -57,7 +57,7 @@ def main() -> None:
     texts = read_texts(given.data)[: given.sentences]
     tokens = token_counts(given.model, texts)
     figures = {
-        "machine": "{processor}, {cores} cores".format(**machine()),
+        "machine": machine_name(),
         "date": str(date.today()),
         "sentences": len(texts),
         "mean_tokens": round(float(np.mean(tokens)), 1),

@@ -30,7 +30,7 @@ from conflict_claims.curve import sample_stories
 from conflict_claims.encoders import find_encoder
 from conflict_claims.evidence import Judged, describe
 from conflict_claims.labels import to_indicator
-from conflict_claims.model_folder import machine, sha256
+from conflict_claims.model_folder import machine_name, sha256
 from conflict_claims.train import train_on
 
 QUICK = 1500
@@ -71,7 +71,7 @@ def main() -> None:
     name = "bench_quality_quick" if given.quick else "bench_quality"
     output = given.output or Path(f"experiments/{name}.json")
     files = [given.splits / "test.jsonl", *given.also]
-    where = "{processor}, {cores} cores".format(**machine())
+    where = machine_name()
     rows: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8")) if output.exists() else []
     wanted = set()
     for seed in range(1 if given.quick else given.seeds):

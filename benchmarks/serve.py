@@ -10,7 +10,6 @@ import argparse
 import http.client
 import json
 import os
-import platform
 import random
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from statistics import quantiles
 
 from conflict_claims.corpus.records import read_rows
 from conflict_claims.markdown import insert_block
+from conflict_claims.model_folder import machine_name
 
 CLIENTS = (1, 8, 32)
 BEGIN, END = "<!-- made by make bench-serve -->", "<!-- end of bench-serve -->"
@@ -123,14 +123,6 @@ def stop(service: "subprocess.Popen[str]", port: int, texts: list[str]) -> str:
     )
 
 
-def processor() -> str:
-    """The machine, in a few words."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
-
-
 def main() -> None:
     """Start the service, measure, stop it, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,7 +142,9 @@ def main() -> None:
             raise SystemExit(said)
         port = int(said.split("http://")[1].split("/")[0].rpartition(":")[2])
         busy = os.getloadavg()[0]
-        table = f"{arguments.model}; {processor()}; load of the machine before the test: {busy:.1f}; {date.today()}.\n"
+        table = (
+            f"{arguments.model}; {machine_name()}; load of the machine before the test: {busy:.1f}; {date.today()}.\n"
+        )
         table += rates(port, texts, arguments.seconds) + "\n" + stop(service, port, texts)
     finally:
         service.kill()

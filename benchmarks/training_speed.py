@@ -25,7 +25,7 @@ from transformers import logging as transformers_logging
 from conflict_claims.corpus.records import read_texts
 from conflict_claims.encoders import find_encoder
 from conflict_claims.markdown import table
-from conflict_claims.model_folder import machine
+from conflict_claims.model_folder import machine_name
 from conflict_claims.runtime import pad_batch
 from conflict_claims.transformer.loop import batches_of, computes_bf16
 
@@ -103,7 +103,7 @@ def main() -> None:
                 found[name].append(rate)
     rates = {name: round(statistics.median(values), 1) for name, values in found.items()}
     native = computes_bf16(torch.device("cpu"))
-    where = "{processor}, {cores} cores".format(**machine())
+    where = machine_name()
     figures = {"machine": where, "date": str(date.today()), "bf16_native": native, "sentences_a_second": rates}
     given.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     rows = ([name, f"{rate:.0f}", f"{rate / rates['ours']:.2f}"] for name, rate in rates.items())

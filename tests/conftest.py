@@ -124,3 +124,15 @@ def models(config, splits, tmp_path_factory):
         beside.rename(kept)
     shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def loaded_once():
+    """For tests of what is around a model: `predict_files` loads each folder once."""
+    from functools import lru_cache
+
+    from conflict_claims import batch, runtime
+
+    batch.load, before = lru_cache(runtime.load), batch.load
+    yield
+    batch.load = before

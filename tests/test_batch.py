@@ -5,14 +5,13 @@ import json
 import random
 import subprocess
 import sys
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from conflict_claims import batch, runtime
+from conflict_claims import runtime
 from conflict_claims.batch import labelling, predict_files
 from conflict_claims.batch.formats import Reading
 from conflict_claims.errors import ClaimsError
@@ -20,21 +19,13 @@ from conflict_claims.errors import ClaimsError
 from .conftest import LABELS, ROOT, corpus_rows, write_jsonl
 
 TEXTS = [row["text"] for row in corpus_rows()]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 COMPRESS = {"": bytes, ".gz": gzip.compress, ".zst": lambda data: zstandard.compress(data)}
 
 
 @pytest.fixture(scope="module")
 def model(models):
     return models / "tfidf"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loaded_once():
-    """Loading is the runtime's business: here each model is loaded once."""
-    once = lru_cache(runtime.load)
-    batch.load, before = once, batch.load
-    yield
-    batch.load = before
 
 
 def read(path):

@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from functools import lru_cache, partial
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
 
-from conflict_claims import batch, cli, runtime
+from conflict_claims import batch, cli
 from conflict_claims.batch import labelling, predict_files
 from conflict_claims.batch.formats import Reading
 from conflict_claims.errors import ClaimsError
@@ -23,20 +23,12 @@ from conflict_claims.errors import ClaimsError
 from .conftest import corpus_rows, write_jsonl
 
 TEXTS = [row["text"] for row in corpus_rows()]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture(scope="module")
 def model(models):
     return models / "tfidf"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def loaded_once():
-    """Loading is the runtime's business: here each model is loaded once."""
-    once = lru_cache(runtime.load)
-    batch.load, before = once, batch.load
-    yield
-    batch.load = before
 
 
 @pytest.fixture

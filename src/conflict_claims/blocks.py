@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from conflict_claims.errors import ClaimsError
-from conflict_claims.markdown import insert_block
-from conflict_claims.pages import markdown_table
-from conflict_claims.sections import Evidence, Table, percent
+from conflict_claims.markdown import insert_block, table
+from conflict_claims.sections import Evidence, percent
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 
@@ -18,13 +17,13 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def blocks(
-    table: str,
+    results: str,
     models: Mapping[str, Sequence[Evidence]],
     behaviour: Mapping[str, Sequence[Mapping[str, Any]]],
     compared: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
     """Every block that can be made of what is given, as Markdown by its name."""
-    made = {"results": table}
+    made = {"results": results}
     if models:
         made |= {"calibration": _calibration(models), "coverage": _coverage(models)}
     if behaviour:
@@ -58,7 +57,7 @@ def _calibration(models: Mapping[str, Sequence[Evidence]]) -> str:
         (of["model"], of["data"], *(f"{v['ece']:.3f} ({v['ece_by_chance']:.3f})" for v in of["labels"].values()))
         for of in _rows(models)
     ]
-    return markdown_table(Table(("ECE (by chance)", "data", *labels), cells))
+    return table(("ECE (by chance)", "data", *labels), cells, numbers=True)
 
 
 def _coverage(models: Mapping[str, Sequence[Evidence]]) -> str:
@@ -67,7 +66,7 @@ def _coverage(models: Mapping[str, Sequence[Evidence]]) -> str:
         points = {p["coverage"]: p for p in of["risk_coverage"]["any label"]}
         cells.append((of["model"], of["data"], *(percent(points[c]["risk"], points[c]["interval"]) for c in COVERAGES)))
     head = ("sentences with an error, of 100", "data", *(f"surest {100 * c:.0f} %" for c in COVERAGES[:-1]), "all")
-    return markdown_table(Table(head, cells))
+    return table(head, cells, numbers=True)
 
 
 def _behaviour(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -80,7 +79,7 @@ def _behaviour(tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         cells.append((family.replace("_", " "), rows[0]["kind"].replace("_", " "), str(rows[0]["cases"]), *failed))
     sums = (str(sum(row["failed"] for row in rows.values())) for rows in by_family.values())
     cells.append(("**all**", "", str(sum(int(row[2]) for row in cells)), *sums))
-    return markdown_table(Table(("family", "kind", "cases", *(f"{name} fails" for name in by_family)), cells))
+    return table(("family", "kind", "cases", *(f"{name} fails" for name in by_family)), cells, numbers=True)
 
 
 def _compared(found: Mapping[str, Any]) -> str:
@@ -91,8 +90,11 @@ def _compared(found: Mapping[str, Any]) -> str:
         p = "< 0.0001" if test["p"] < 0.0001 else f"{test['p']:.4f}"
         one = f"{test['only_first']} / {test['only_second']}"
         cells.append((f"`{label}`: F1", *_difference(found["metrics"][f"labels.{label}.f1"]), one, p))
-    table = Table((found["data"], first, second, "difference (95 %)", f"only {first} / {second} right", "p"), cells)
-    return markdown_table(table) + f"\n\nOf {found['n']:,} sentences {found['differing']:,} are labelled differently."
+    head = (found["data"], first, second, "difference (95 %)", f"only {first} / {second} right", "p")
+    return (
+        table(head, cells, numbers=True)
+        + f"\n\nOf {found['n']:,} sentences {found['differing']:,} are labelled differently."
+    )
 
 
 def _difference(row: Mapping[str, Any]) -> tuple[str, str, str]:

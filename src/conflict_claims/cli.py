@@ -489,13 +489,15 @@ def _check_behaviour(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> int:
     from conflict_claims.batch.formats import Reading
     from conflict_claims.batch.progress import shown
-    from conflict_claims.runtime import default_model, load
+    from conflict_claims.model_folder import read_manifest
+    from conflict_claims.objective import shortfalls
+    from conflict_claims.runtime import default_model, for_objective
 
     reading = Reading(arguments.column, arguments.id_column, arguments.sentences)
     model = arguments.model or default_model()
-    if arguments.objective is not None:
-        for line in load(model, objective=arguments.objective).shortfalls:
-            _say(line)
+    manifest, cuts = for_objective(model, read_manifest(model), arguments.objective)
+    for line in shortfalls(cuts, manifest.objective):
+        _say(line)
     if arguments.output is None:
         return _show(arguments, model, reading)
     run = _predict_on_ray if arguments.engine == "ray" else _predict_here

@@ -6,11 +6,11 @@ from pathlib import Path
 from conflict_claims.errors import ClaimsError
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; cells are written as `str` gives them."""
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
-    return "\n".join(lines)
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = False) -> str:
+    """A table; cells are written as `str` gives them. With `numbers`, columns from the second on stand to the right."""
+    rule = "|---" + ("|---:" if numbers else "|---") * (len(head) - 1) + "|"
+    cells = ([str(cell).replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in cells)])
 
 
 def insert_block(page: Path, text: str, begin: str, end: str) -> None:

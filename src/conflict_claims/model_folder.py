@@ -245,6 +245,11 @@ def machine() -> dict[str, Any]:
     return {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count()}
 
 
+def machine_name() -> str:
+    """The same in words, for tables."""
+    return "{processor}, {cores} cores".format(**machine())
+
+
 def git_commit() -> str:
     """The commit of the working directory's repository, with `+changes` where files differ; empty outside one."""
     try:

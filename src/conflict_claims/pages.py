@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from conflict_claims.markdown import table
 from conflict_claims.sections import Evidence, Figure, Section, Table
 
 NAMES = {"tfidf": "TF-IDF and logistic regression", "transformer": "a fine-tuned encoder"}
@@ -77,14 +78,8 @@ def card(evidence: Sequence[Evidence], parts: Sequence[Section]) -> str:
 
 
 def _markdown(part: Section) -> str:
-    return "\n\n".join(b if isinstance(b, str) else markdown_table(b) for b in part.blocks if not isinstance(b, Figure))
-
-
-def markdown_table(table: Table) -> str:
-    """The table as Markdown."""
-    rule = ["---", *(["---"] if table.words else ["---:"]) * (len(table.head) - 1)]
-    lines = [table.head, rule, *([cell.replace("|", "\\|") for cell in row] for row in table.rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    written = [b for b in part.blocks if not isinstance(b, Figure)]
+    return "\n\n".join(b if isinstance(b, str) else table(b.head, b.rows, numbers=not b.words) for b in written)
 
 
 def _head(evidence: Sequence[Evidence]) -> str:

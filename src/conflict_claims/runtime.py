@@ -148,12 +148,18 @@ def load(
     loaders = {"tfidf": _load_tfidf, "transformer": _load_transformer}
     if manifest.kind not in loaders:
         raise ClaimsError(f"{folder} holds a model of kind {manifest.kind!r}; expected {' or '.join(loaders)}")
-    cuts: dict[str, Cut] = {}
-    if objective is not None and str(Objective.parse(objective)) != manifest.objective:
-        cuts = _cuts(folder, manifest, Objective.parse(objective))
-        thresholds = {name: cuts[name].threshold for name in manifest.labels}
-        manifest = replace(manifest, thresholds=thresholds, objective=str(Objective.parse(objective)))
+    manifest, cuts = for_objective(folder, manifest, objective)
     return ClaimModel(manifest, loaders[manifest.kind](folder, manifest, threads, form), cuts)
+
+
+def for_objective(folder: Path, manifest: Manifest, objective: str | None) -> tuple[Manifest, dict[str, Cut]]:
+    """The manifest with an objective's thresholds, and what they gave on validation (nothing where it has them)."""
+    purpose = None if objective is None else Objective.parse(objective)
+    if purpose is None or str(purpose) == manifest.objective:
+        return manifest, {}
+    cuts = _cuts(folder, manifest, purpose)
+    thresholds = {name: cuts[name].threshold for name in manifest.labels}
+    return replace(manifest, thresholds=thresholds, objective=str(purpose)), cuts
 
 
 def _cuts(folder: Path, manifest: Manifest, objective: Objective) -> dict[str, Cut]:
