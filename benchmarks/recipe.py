@@ -64,6 +64,7 @@ class Recipe:
     teacher_weight: float = 0.5  # of the teacher against the annotators
     unlabelled: bool = True
     pooling: str = "first"  # the first token through the pretrained pooler; "mean" of all tokens; "bare" first token
+    slow_pooler: bool = False  # the pretrained pooler learns at the encoder's rate, not at the head's
     layer_decay: float = 1.0  # each layer below learns at this share of the rate above it
     fresh_layers: int = 0  # top layers that start from random weights
     frozen_layers: int = 0  # bottom layers that do not learn
@@ -87,6 +88,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     BASE: {},
     "mean of the tokens instead of the pooler": {"pooling": "mean"},
     "first token without the pooler": {"pooling": "bare"},
+    "pooler at the encoder's rate": {"slow_pooler": True},
     "layer-wise rates, 0.8 a layer": {"layer_decay": 0.8},
     "top layer from random weights": {"fresh_layers": 1},
     "two bottom layers frozen": {"frozen_layers": 2},
@@ -97,8 +99,10 @@ IDEAS: dict[str, dict[str, Any]] = {
     "no class weights": {"class_weight_power": 0.0},
     "focal loss, gamma 1": {"focal": 1.0},
     "asymmetric loss, gamma 2": {"asymmetric": 2.0},
+    "asymmetric loss, gamma 4": {"asymmetric": 4.0},
+    "asymmetric loss, gamma 2, no class weights": {"asymmetric": 2.0, "class_weight_power": 0.0},
     "label smoothing 0.05": {"label_smoothing": 0.05},
-    "adversarial (FGM)": {"fgm": 0.1},
+    "adversarial (FGM)": {"fgm": 0.5},
     "smoothness (SMART)": {"smart": 1.0},
     "R-Drop, dropout 0.1": {"dropout": 0.1, "r_drop": 0.5},
     "weight averaging, 0.99": {"average": 0.99},
@@ -112,6 +116,8 @@ IDEAS: dict[str, dict[str, Any]] = {
     "logits against the teacher's": {"logit_error": 0.02},
     "hidden states of the teacher": {"hidden": 1.0},
     "read twice as often": {"epochs": 4},
+    "first token without the pooler, asymmetric loss": {"pooling": "bare", "asymmetric": 2.0},
+    "pooler at the encoder's rate, asymmetric loss": {"slow_pooler": True, "asymmetric": 2.0},
 }
 
 
@@ -130,6 +136,14 @@ class Sample:
     validation_before: list[str]
     validation_y: Array
     labels: tuple[str, ...]
+
+
+def _start_anew(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        module.reset_parameters()
 
 
 class Net(nn.Module):
@@ -152,7 +166,7 @@ class Net(nn.Module):
         words.register_forward_hook(lambda _module, _given, out: out if self.nudge is None else out + self.nudge)
         layers = self.encoder.encoder.layer
         for layer in layers[len(layers) - recipe.fresh_layers :]:
-            layer.apply(self.encoder._init_weights)
+            layer.apply(_start_anew)
         if recipe.frozen_layers:
             self.encoder.embeddings.requires_grad_(False)
             layers[: recipe.frozen_layers].requires_grad_(False)
@@ -173,8 +187,8 @@ class Net(nn.Module):
             if not parameter.requires_grad:
                 continue
             layer = re.search(r"encoder\.layer\.(\d+)\.", name)
-            head = name.startswith(("classifier", "to_teacher")) or "pooler" in name
-            below = 0 if head else depth - (int(layer[1]) if layer else -1) - 1
+            head = name.startswith(("classifier", "to_teacher")) or ("pooler" in name and not recipe.slow_pooler)
+            below = 0 if head or "pooler" in name else depth - (int(layer[1]) if layer else -1) - 1
             rate = recipe.head_learning_rate if head else recipe.learning_rate * recipe.layer_decay**below
             groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
         return [

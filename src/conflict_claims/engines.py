@@ -1,8 +1,9 @@
 """The forms in which a transformer runs, and the libraries that run them: one full form, and faster ones.
 
 `fp32`: the exported model, by ONNX Runtime, on every machine. `bf16`: the same file by OpenVINO, where it is installed
-(extra `[fast]`) and the processor multiplies bf16. `int8`: a quantised copy by ONNX Runtime, where the processor
-multiplies int8. A faster form is used only if training found that it decides as the full one does (`kept`).
+(extra `[fast]`) and the processor multiplies bf16. `int8`: a quantised copy, where the processor multiplies int8; by
+OpenVINO, or by ONNX Runtime where that is not installed. A faster form is used only if training found that it decides as
+the full one does (`kept`).
 """
 
 from collections.abc import Callable, Sequence
@@ -32,8 +33,11 @@ class Reference:
     """From logits to 0/1, both of shape (n, K)."""
 
 
-FILES = {"bf16": "model.onnx", "int8": "model.int8.onnx", "fp32": "model.onnx"}
+FILES = {"int8": "model.int8.onnx", "bf16": "model.onnx", "fp32": "model.onnx"}
 """The forms, the fastest first, and the file of the model folder that each one runs."""
+
+RUNTIMES = {"int8": ("openvino", "onnxruntime"), "bf16": ("openvino",), "fp32": ("onnxruntime",)}
+"""Who can run each form, the faster one first."""
 
 
 @cache
@@ -42,8 +46,17 @@ def runnable(form: str) -> bool:
     if form == "fp32":
         return True
     if form == "bf16":
-        return find_spec("openvino") is not None and bool(_processor() & {"amx_bf16", "avx512_bf16", "bf16"})
+        return bool(runtimes(form)) and _multiplies_bf16()
     return bool(_processor() & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def runtimes(form: str) -> list[str]:
+    """The installed ones among those that can run a form, the faster one first."""
+    return [name for name in RUNTIMES[form] if find_spec(name) is not None]
+
+
+def _multiplies_bf16() -> bool:
+    return bool(_processor() & {"amx_bf16", "avx512_bf16", "bf16"})
 
 
 def _processor() -> set[str]:
@@ -75,9 +88,18 @@ def choose(forms: dict[str, Any], wanted: str | None = None) -> str:
     return wanted
 
 
-def start(path: Path, form: str, threads: int = 0) -> Engine:
-    """Load a model's file in a form; `threads` 0 means all of the processor's."""
-    return _openvino(path, threads) if form == "bf16" else _onnxruntime(path, threads)
+def start(path: Path, form: str, threads: int = 0, runtime: str | None = None) -> Engine:
+    """Load a model's file in a form.
+
+    Args:
+        path: the file.
+        form: a name in `FILES`.
+        threads: 0 means all of the processor's.
+        runtime: one of `RUNTIMES[form]`; by default the fastest that is installed.
+    """
+    if (runtime or runtimes(form)[0]) == "openvino":
+        return _openvino(path, "bf16" if form == "bf16" or _multiplies_bf16() else "f32", threads)
+    return _onnxruntime(path, threads)
 
 
 def _onnxruntime(path: Path, threads: int) -> Engine:
@@ -90,10 +112,11 @@ def _onnxruntime(path: Path, threads: int) -> Engine:
     return lambda batches: [session.run(None, batch)[0] for batch in batches]
 
 
-def _openvino(path: Path, threads: int) -> Engine:
+def _openvino(path: Path, precision: str, threads: int) -> Engine:
+    """`precision` is that of what is not quantised."""
     import openvino
 
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     model = openvino.Core().compile_model(str(path), "CPU", settings)

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from conflict_claims import engines
 from conflict_claims.engines import Reference
@@ -85,55 +85,50 @@ def check_parity(model: torch.nn.Module, path: Path, batch: dict[str, Array]) ->
 
 
 def quantise(path: Path, output: Path, batches: Sequence[dict[str, Array]]) -> None:
-    """Write a copy whose linear layers multiply int8, with fixed scales: a sentence's answer depends on it alone.
+    """Write a copy whose matrix products multiply int8, with fixed scales: a sentence's answer depends on it alone.
 
-    The second layer of each feed-forward block stays in full precision: its inputs have outliers, and quantising it
-    changed ten times as many decisions (experiments/LOG.md).
+    Outliers among the inputs of a product are first moved into its weights (SmoothQuant: Xiao et al. 2023), without which
+    several times as many decisions changed (experiments/LOG.md).
 
     Args:
         path: the exported model.
         output: the file to write.
-        batches: padded batches of ordinary sentences; the largest values that they give set the scales.
+        batches: padded batches of ordinary sentences; the values that they give set the scales.
     """
-    model = onnx.load(path)
-    del model.graph.value_info[:]  # shapes of the full form; the quantiser would trust them
-    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    linear = {node.name: _shape(node, weights) for node in model.graph.node if node.op_type in ("MatMul", "Gemm")}
-    left = [name for name, shape in linear.items() if shape is None or shape[0] > shape[1]]
-    remaining = iter(batches)
+    os.environ.setdefault("NNCF_CI", "1")  # else nncf reports its use to its makers
+    with redirect_stdout(io.StringIO()):  # its bars
+        import nncf
 
-    class Sentences(CalibrationDataReader):  # type: ignore[misc]
-        def get_next(self) -> dict[str, Array] | None:
-            return next(remaining, None)
-
-    quantize_static(
-        model,
-        output,
-        Sentences(),
-        op_types_to_quantize=["MatMul", "Gemm"],
-        nodes_to_exclude=left,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-
-
-def _shape(node: Any, weights: dict[str, list[int]]) -> list[int] | None:  # noqa: ANN401 - a node of the graph
-    """Inputs and outputs of a linear layer; None for the products inside attention, which have no weights."""
-    shape = next((weights[name] for name in node.input if len(weights.get(name, ())) == 2), None)
-    transposed = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-    return shape[::-1] if shape and transposed else shape
+        nncf.set_log_level(logging.ERROR)
+        model = onnx.load(path)
+        del model.graph.value_info[:]  # shapes of the full form; the quantiser would trust them
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(batches),
+            preset=nncf.QuantizationPreset.MIXED,
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(batches),
+        )
+    onnx.save(quantised, output)
 
 
 def measure(path: Path, form: str, ids: Sequence[Sequence[int]], pad: int, reference: Reference) -> dict[str, Any]:
-    """How far a faster form is from the full one on validation sentences, and whether it is to be kept."""
-    logits = run_sorted(engines.start(path, form), ids, pad)
-    given, before = reference.decide(logits), reference.decide(reference.logits)
-    equal = float((given == before).mean())
-    change = macro_f1(reference.y, given) - macro_f1(reference.y, before)
+    """How far a faster form is from the full one on validation sentences, and whether it is to be kept.
+
+    Of several runtimes that can run it, the worst counts, for a user may have any of them.
+    """
+    before = reference.decide(reference.logits)
+    differences, equals, changes = [], [], []
+    for runtime in engines.runtimes(form):
+        logits = run_sorted(engines.start(path, form, runtime=runtime), ids, pad)
+        given = reference.decide(logits)
+        differences.append(float(np.abs(logits - reference.logits).max()))
+        equals.append(float((given == before).mean()))
+        changes.append(macro_f1(reference.y, given) - macro_f1(reference.y, before))
+    change = max(changes, key=abs)
     return {
-        "largest_logit_difference": float(np.abs(logits - reference.logits).max()),
-        "equal_decisions": equal,
+        "largest_logit_difference": max(differences),
+        "equal_decisions": min(equals),
         "macro_f1_change": change,
-        "kept": bool(equal >= EQUAL_DECISIONS and abs(change) <= MACRO_F1_CHANGE),
+        "kept": bool(min(equals) >= EQUAL_DECISIONS and abs(change) <= MACRO_F1_CHANGE),
     }
