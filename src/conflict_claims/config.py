@@ -96,6 +96,7 @@ class TransformerConfig(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weight_power: Annotated[float, Field(ge=0, le=1)]
+    negative_focus: Annotated[float, Field(ge=0)] = 0.0
     patience: Count
     precision: Literal["auto", "bf16", "fp32"]
     threads: Annotated[int, Field(ge=0)]

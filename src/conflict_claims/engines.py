@@ -2,8 +2,8 @@
 
 `fp32`: the exported model, by ONNX Runtime, on every machine. `bf16`: the same file by OpenVINO, where it is installed
 (extra `[fast]`) and the processor multiplies bf16. `int8`: a quantised copy, where the processor multiplies int8; by
-OpenVINO, or by ONNX Runtime where that is not installed. A faster form is used only if training found that it decides as
-the full one does (`kept`).
+OpenVINO, or by ONNX Runtime where that is not installed. A faster form is used only if training found that it decides
+as the full one does (`kept`).
 """
 
 from collections.abc import Callable, Sequence

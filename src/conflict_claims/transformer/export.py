@@ -87,8 +87,8 @@ def check_parity(model: torch.nn.Module, path: Path, batch: dict[str, Array]) ->
 def quantise(path: Path, output: Path, batches: Sequence[dict[str, Array]]) -> None:
     """Write a copy whose matrix products multiply int8, with fixed scales: a sentence's answer depends on it alone.
 
-    Outliers among the inputs of a product are first moved into its weights (SmoothQuant: Xiao et al. 2023), without which
-    several times as many decisions changed (experiments/LOG.md).
+    Outliers among the inputs of a product are first moved into its weights (SmoothQuant: Xiao et al. 2023), without
+    which several times as many decisions changed (experiments/LOG.md).
 
     Args:
         path: the exported model.

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import distributed
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import logsigmoid
 
 from conflict_claims.config import TransformerConfig
 from conflict_claims.metrics import Array, macro_f1
@@ -157,6 +157,22 @@ def _rate(step: int, total: int, warmup: float) -> float:
     return (step + 1) / rise if step < rise else max(0.0, (total - step) / max(1, total - rise))
 
 
+def asymmetric_loss(
+    logits: torch.Tensor, target: torch.Tensor, positive_weight: torch.Tensor, focus: float
+) -> torch.Tensor:
+    """Binary cross-entropy in which the negative part weighs p ** focus (Ridnik et al. 2021): easy negatives fade.
+
+    Args:
+        logits: shape (n, K).
+        target: between 0 and 1, shape (n, K).
+        positive_weight: of the positive part, shape (K,).
+        focus: 0 gives plain cross-entropy.
+    """
+    positive = positive_weight * target * logsigmoid(logits)
+    negative = (1 - target) * torch.sigmoid(logits) ** focus * logsigmoid(-logits)
+    return -(positive + negative).mean()
+
+
 def _positive_weight(y: Array, power: float) -> torch.Tensor:
     positive = np.maximum(y.sum(axis=0), 1.0)
     return torch.tensor(((len(y) - positive).clip(1.0) / positive) ** power, dtype=torch.float32)
@@ -250,7 +266,7 @@ class _Learner:
         target = torch.from_numpy(self.job.y[mine] * (1 - smoothing) + smoothing / 2).to(self.world.device)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.model(**inputs).logits
-        loss = binary_cross_entropy_with_logits(logits.float(), target, pos_weight=self.positive_weight)
+        loss = asymmetric_loss(logits.float(), target, self.positive_weight, self.job.config.negative_focus)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.world.size > 1:
             self._average_gradients()
