@@ -126,8 +126,9 @@ def set_fit(task: Task) -> Trained:
     from setfit import SetFitModel, Trainer, TrainingArguments
 
     model = SetFitModel.from_pretrained(task.encoder, multi_target_strategy="multi-output", local_files_only=True)
+    steps = min(1000, len(task.train[0]) // 10)
     arguments = TrainingArguments(
-        **{"output_dir": str(task.folder / "work"), "batch_size": 16, "max_steps": 1000, "seed": task.seed},
+        **{"output_dir": str(task.folder / "work"), "batch_size": 16, "max_steps": steps, "seed": task.seed},
         **{"report_to": "none", "save_strategy": "no", "show_progress_bar": False},
     )
     rows = Dataset.from_dict({"text": task.train[0], "label": task.train[1].astype(int).tolist()})

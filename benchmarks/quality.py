@@ -26,6 +26,7 @@ from conflict_claims import markdown
 from conflict_claims.config import Config, TfidfConfig, TransformerConfig, load_config
 from conflict_claims.corpus.records import Sentence, fingerprint, read_sentences
 from conflict_claims.corpus.split import read_splits
+from conflict_claims.corpus.unlabelled import read_unlabelled
 from conflict_claims.curve import sample_stories
 from conflict_claims.encoders import find_encoder
 from conflict_claims.evidence import Judged, describe
@@ -33,7 +34,7 @@ from conflict_claims.labels import to_indicator
 from conflict_claims.model_folder import machine_name, sha256
 from conflict_claims.train import train_on
 
-QUICK = 1500
+QUICK = 1000
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours: TF-IDF, labels alone": ("tfidf", {"teacher": None}),
     "ours: TF-IDF": ("tfidf", {}),
@@ -84,7 +85,7 @@ def main() -> None:
             if done or contender not in (given.only or (contender,)):
                 continue
             sys.stderr.write(f"{contender}, seed {seed}, {len(part['train'])} sentences\n")
-            row = dict(zip(KEY, key, strict=True)) | run(contender, seed, part, files, config)
+            row = dict(zip(KEY, key, strict=True)) | run(contender, seed, part, files, config, given.quick)
             rows = [old for old in rows if _key(old) != key]  # it lacked a file
             rows.append(row | {"sentences": len(part["train"]), "date": str(date.today()), "machine": where})
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -113,14 +114,14 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def run(
-    contender: str, seed: int, splits: dict[str, list[Sentence]], files: list[Path], config: Config
+    contender: str, seed: int, splits: dict[str, list[Sentence]], files: list[Path], config: Config, quick: bool
 ) -> dict[str, Any]:
     """Train one contender; its seconds, its bytes, and its figures on every file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         started = time.perf_counter()
         if contender in OURS:
-            (predict, size), thresholds, seconds = ours(contender, seed, splits, config, folder)
+            (predict, size), thresholds, seconds = ours(contender, seed, splits, config, folder, quick)
         else:
             data = {
                 name: ([s.text for s in part], to_indicator((s.labels for s in part), config.labels))
@@ -140,14 +141,29 @@ def run(
 
 
 def ours(
-    contender: str, seed: int, splits: dict[str, list[Sentence]], config: Config, folder: Path
+    contender: str, seed: int, splits: dict[str, list[Sentence]], config: Config, folder: Path, quick: bool
 ) -> tuple[Trained, "np.ndarray[Any, Any]", float]:
     """Our own model through the same door as a user's; export and calibration are part of its time."""
     kind, changes = OURS[contender]
+    config = config.changed(kind, seed=seed, **changes)
+    if quick:
+        config = _with_less_unlabelled(kind, config, folder / "unlabelled")
     started = time.perf_counter()
-    model = train_on(kind, splits, config.changed(kind, seed=seed, **changes), folder)
+    model = train_on(kind, splits, config, folder)
     seconds = time.perf_counter() - started
     return (model.predict_proba, size_of(folder / "model")), model.thresholds, seconds
+
+
+def _with_less_unlabelled(kind: str, config: Config, folder: Path) -> Config:
+    """As much less of the teacher's text as there is less of the corpus."""
+    teacher = getattr(config.train, kind).teacher
+    if teacher is None:
+        return config
+    everything = [item.sentence for item in read_unlabelled(Path(teacher.unlabelled))]
+    folder.mkdir()
+    lines = [json.dumps({"text": s.text}) + "\n" for s in sample_stories(everything, 2 * QUICK, 0)]
+    (folder / "sample.jsonl").write_text("".join(lines), encoding="utf-8")
+    return config.changed(kind, teacher=teacher.model_copy(update={"unlabelled": str(folder)}))
 
 
 def table(rows: list[dict[str, Any]], files: list[str]) -> str:

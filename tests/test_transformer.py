@@ -87,6 +87,23 @@ def test_the_head_learns_faster_and_norms_are_not_decayed(tiny_encoder, config):
     assert of[id(names["bert.encoder.layer.0.output.LayerNorm.weight"])]["weight_decay"] == 0
 
 
+def test_a_focus_on_hard_negatives_leaves_positives_alone_and_none_is_plain_cross_entropy():
+    logits = torch.tensor([[-3.0, 3.0, 1.0, -1.0]])
+    weight = torch.tensor([2.0, 1.0, 1.0, 1.0])
+    soft = torch.tensor([[0.0, 1.0, 0.3, 0.6]])
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, soft, pos_weight=weight)
+    assert loop.asymmetric_loss(logits, soft, weight, 0.0).item() == pytest.approx(plain.item(), rel=1e-5)
+    none, every = torch.zeros(1, 4), torch.ones(1, 4)
+    assert loop.asymmetric_loss(logits, every, weight, 2.0) == loop.asymmetric_loss(logits, every, weight, 0.0)
+
+    def shares(focus):  # of the negatives' gradient, from the surest to the most mistaken
+        given = torch.tensor([[-4.0, -1.0, 1.0, 4.0]], requires_grad=True)
+        loop.asymmetric_loss(given, none, torch.ones(4), focus).backward()
+        return (given.grad / given.grad.sum())[0]
+
+    assert shares(2.0)[0] < shares(0.0)[0] / 10 and shares(2.0)[3] > shares(0.0)[3]
+
+
 def test_onnx_torch_and_plain_transformers_say_the_same(models, config):
     folder = models / "transformer"
     light = load(folder, form="fp32")
