@@ -38,7 +38,10 @@ QUICK = 1000
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours: TF-IDF, labels alone": ("tfidf", {"teacher": None}),
     "ours: TF-IDF": ("tfidf", {}),
-    "ours: transformer, labels alone": ("transformer", {"teacher": None, "epochs": 3}),  # the Trainer's work, no more
+    "ours: transformer, labels alone": (  # the Trainer's work, no more
+        "transformer",
+        {"teacher": None, "epochs": 3, "negative_focus": 0.0},
+    ),
     "ours: transformer": ("transformer", {}),
 }
 KEY = ("contender", "seed", "corpus", "settings")
