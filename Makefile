@@ -6,7 +6,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
 
-.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit bench-quality bench-predict bench-growth faithfulness bench-serve screenshot results report curve clean
+.PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit recipe bench-quality bench-predict bench-growth faithfulness bench-serve screenshot results report curve clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -82,6 +82,9 @@ report: install  ## the same tables, pages and cards once more, from the files o
 
 realism: install  ## how far the corpus is from REAL_NEWS
 	conflict-claims corpus realism --real $(REAL_NEWS) --output experiments/corpus
+
+recipe: install  ## what each idea does to the small transformer, three seeds each (an hour and a half; goes on where it was stopped; needs make mpnet)
+	python benchmarks/recipe.py
 
 bench-quality: install  ## every contender on the same splits (hours on two cores; goes on where it was stopped; QUICK=--quick)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,bench]"

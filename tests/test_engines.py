@@ -58,11 +58,26 @@ def test_a_faster_form_gives_nearly_the_same_logits_and_the_same_alone_and_in_co
     ids = classifier._encode(TEXTS)
     if form == "int8":
         export.quantise(tmp_path / "model.onnx", path, [pad_batch([row], 0) for row in ids])
-    engine = engines.start(path, form, threads=1)
-    together = run_sorted(engine, ids, 0)
-    alone = np.concatenate([run_sorted(engine, [row], 0) for row in ids])
-    assert np.abs(together - classifier.logits(TEXTS)).max() < 0.2
-    assert np.abs(together - alone).max() < 0.05
+    for runtime in engines.runtimes(form):
+        engine = engines.start(path, form, threads=1, runtime=runtime)
+        together = run_sorted(engine, ids, 0)
+        alone = np.concatenate([run_sorted(engine, [row], 0) for row in ids])
+        assert np.abs(together - classifier.logits(TEXTS)).max() < 0.2
+        assert np.abs(together - alone).max() < 0.05
+
+
+def test_of_the_runtimes_that_run_a_form_the_worst_counts(classifier, monkeypatch, tmp_path):
+    def start(path, form, runtime):
+        return lambda batches: [np.full((len(b["input_ids"]), 4), 0.9 if runtime == "bad" else 1.0) for b in batches]
+
+    monkeypatch.setattr(engines, "start", start)
+    ones = Reference(TEXTS, np.ones((len(TEXTS), 4)), np.ones((len(TEXTS), 4)), lambda values: values >= 1)
+    for runtimes, kept in ((["good"], True), (["good", "bad"], False), (["bad", "good"], False)):
+        monkeypatch.setattr(engines, "runtimes", lambda form, names=runtimes: names)
+        found = export.measure(tmp_path / "model", "int8", classifier._encode(TEXTS), 0, ones)
+        assert found["kept"] == kept
+        assert found["equal_decisions"] == float(kept) and found["macro_f1_change"] == float(kept) - 1
+        assert found["largest_logit_difference"] == pytest.approx(0.0 if kept else 0.1)
 
 
 def test_the_fastest_form_that_is_kept_and_runs_is_chosen(monkeypatch):
