@@ -172,7 +172,8 @@ def test_a_failure_of_the_model_is_answered_and_the_next_request_too(tfidf):
     held.free.set()
     with running(held.model) as client:
         held.fails = True
-        assert post(client, texts=TEXTS[:1]).status_code == 500
+        failed = post(client, texts=TEXTS[:1])
+        assert failed.status_code == 500 and failed.headers["connection"] == "close"  # it does close: say so
         held.fails = False
         assert post(client, texts=TEXTS[:1]).status_code == 200
 

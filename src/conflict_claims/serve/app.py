@@ -160,4 +160,6 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": "the service failed at this request; its log says more"}, 500)
+    # uvicorn closes the connection after an exception; unsaid, a client's next request on it would be lost
+    headers = {"connection": "close"}
+    return JSONResponse({"detail": "the service failed at this request; its log says more"}, 500, headers)
