@@ -37,7 +37,7 @@ NOTES = {
     "spaCy": "`spacy init config --pipeline textcat_multilabel`, its CPU default (optimize: efficiency), with its own "
     "early stopping; the variant for accuracy wants word vectors that no package index carries.",
     "SetFit": "multi-output head, its default learning rates and batches of 16; made for few examples, its default of "
-    "all pairs would take days here, so 1,000 steps of pairs (16,000 pairs).",
+    "all pairs would take days here, so a step of 16 pairs for every ten sentences, 1,000 steps at most.",
     "HF Trainer": "AutoModelForSequenceClassification, problem_type multi_label_classification, TrainingArguments() "
     "with all defaults: 3 epochs, batches of 8, 5e-5, linear decay, fp32.",
     "frozen encoder": "mean-pooled, normalised sentence embeddings, LogisticRegression() one-vs-rest.",

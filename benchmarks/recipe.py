@@ -27,7 +27,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZE
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, logsigmoid, normalize
+from torch.nn.functional import cosine_similarity, normalize
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers import logging as transformers_logging
 
@@ -42,8 +42,8 @@ from conflict_claims.encoders import find_encoder
 from conflict_claims.labels import to_indicator
 from conflict_claims.metrics import Array, choose_thresholds, scores, sigmoid
 from conflict_claims.model_folder import machine_name
-from conflict_claims.runtime import pad_batch
-from conflict_claims.transformer.loop import batches_of, computes_bf16
+from conflict_claims.runtime import pad_batch, run_sorted
+from conflict_claims.transformer.loop import asymmetric_loss, batches_of, computes_bf16, positive_weight, rate_at
 
 LABELLED, UNLABELLED = 2500, 2500
 BF16 = computes_bf16(torch.device("cpu"))
@@ -181,8 +181,7 @@ class Net(nn.Module):
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (n, K) and the mean hidden state (n, width)."""
         out = self.encoder(**batch)
-        mask = batch["attention_mask"].unsqueeze(-1)
-        mean = (out.last_hidden_state * mask).sum(1) / mask.sum(1)
+        mean = mean_state(out.last_hidden_state, batch)
         pooled = {"first": out.pooler_output, "bare": out.last_hidden_state[:, 0], "mean": mean}[self.pooling]
         return self.classifier(self.drop(pooled)), mean
 
@@ -222,9 +221,7 @@ class Training:
         target = np.where(np.isnan(sample.y), sample.soft, self._mixed())
         self.target = torch.from_numpy(target * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2).float()
         self.soft = torch.from_numpy(sample.soft).float()
-        positive = np.maximum(target.sum(axis=0), 1.0)
-        weight = ((len(target) - positive) / positive) ** recipe.class_weight_power
-        self.positive_weight = torch.tensor(weight, dtype=torch.float32)
+        self.positive_weight = positive_weight(target, recipe.class_weight_power)
         self.names = sorted({name for text in sample.texts for name in NAME.findall(text)})
 
     def _mixed(self) -> Array:
@@ -239,15 +236,15 @@ class Training:
         optimizer = torch.optim.AdamW(self.net.groups(recipe, self.config.weight_decay), fused=True)
         epochs = [self._rows(epoch) for epoch in range(recipe.epochs)]
         total = sum(-(-len(rows) // recipe.batch_size) for rows in epochs)
-        rise, step, averaged = int(total * self.config.warmup), 0, None
+        step, averaged = 0, None
         for epoch, rows in enumerate(epochs):
             texts = [self._perturbed(text) for text in sample.texts] if recipe.perturb else sample.texts
             ids = self._encode(texts, sample.before)
             for batch in batches_of([len(row) for row in ids], recipe.batch_size, self.seed, epoch, rows):
-                rate = (step + 1) / rise if step < rise else (total - step) / (total - rise)
+                rate = rate_at(step, total, self.config.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * rate
-                self._step(self._tensors([ids[k] for k in batch]), torch.tensor(batch), optimizer)
+                self._step(self._as_input(pad_batch([ids[k] for k in batch], 0)), torch.tensor(batch), optimizer)
                 step += 1
                 if recipe.average:
                     now = [p.detach().clone() for p in self.net.parameters()]
@@ -271,8 +268,8 @@ class Training:
         encoded = self.tokenizer(list(texts), second, truncation=cut, max_length=self.config.max_tokens)
         return [list(row) for row in encoded["input_ids"]]
 
-    def _tensors(self, ids: list[list[int]]) -> Batch:
-        batch = {name: torch.from_numpy(values) for name, values in pad_batch(ids, 0).items()}
+    def _as_input(self, padded: dict[str, Array]) -> Batch:
+        batch = tensors(padded)
         if self.recipe.context:
             ends = (batch["input_ids"] == self.tokenizer.sep_token_id).long()
             batch["token_type_ids"] = ((ends.cumsum(1) - ends) > 0).long() * batch["attention_mask"]
@@ -317,13 +314,10 @@ class Training:
 
     def _loss(self, logits: torch.Tensor, mean: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         recipe, target = self.recipe, self.target[rows]
-        if recipe.focal or recipe.asymmetric:
-            p = torch.sigmoid(logits)
-            hit, miss = (1 - p) ** recipe.focal, p ** (recipe.focal or recipe.asymmetric)
-            loss = -(self.positive_weight * target * hit * logsigmoid(logits))
-            loss = (loss - (1 - target) * miss * logsigmoid(-logits)).mean()
-        else:
-            loss = binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight)
+        weight = self.positive_weight
+        if recipe.focal:  # the easy positives fade too
+            weight = weight * torch.sigmoid(-logits) ** recipe.focal
+        loss = asymmetric_loss(logits, target, weight, recipe.focal or recipe.asymmetric)
         if recipe.logit_error:
             loss = loss + recipe.logit_error * (logits - torch.logit(self.soft[rows], 0.002)).square().mean()
         if self.hidden is not None:
@@ -368,7 +362,7 @@ class Training:
         model.train()
         for epoch in range(self.recipe.masked_epochs):
             for rows in batches_of([len(row) for row in ids], 32, self.seed, 100 + epoch):
-                batch = self._tensors([ids[k] for k in rows])
+                batch = self._as_input(pad_batch([ids[k] for k in rows], 0))
                 inside = batch["attention_mask"].bool() & (batch["input_ids"] > self.tokenizer.mask_token_id)
                 hidden = inside & (torch.rand(inside.shape) < 0.15)
                 labels = batch["input_ids"].masked_fill(~hidden, -100)
@@ -383,13 +377,8 @@ class Training:
 
     def _logits(self, ids: list[list[int]]) -> Array:
         self.net.eval()
-        order = sorted(range(len(ids)), key=lambda k: len(ids[k]))
-        result = np.empty((len(ids), len(self.sample.labels)))
         with torch.inference_mode():
-            for k in range(0, len(order), 64):
-                rows = order[k : k + 64]
-                result[rows] = self._forward(self._tensors([ids[i] for i in rows]))[0].numpy()
-        return result
+            return run_sorted(lambda batches: [self._forward(self._as_input(b))[0].numpy() for b in batches], ids, 0)
 
 
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
@@ -436,17 +425,23 @@ def hidden_states(texts: Sequence[str], folder: Path) -> Array:
     """The mean last hidden state of the teacher, shape (n, its width)."""
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(list(texts), truncation=True, max_length=128)["input_ids"]
-    order = sorted(range(len(ids)), key=lambda k: len(ids[k]))
-    result = np.empty((len(ids), model.config.hidden_size), dtype=np.float32)
-    for k in range(0, len(order), 32):
-        rows = order[k : k + 32]
-        padded = pad_batch([ids[i] for i in rows], tokenizer.pad_token_id)
-        batch = {name: torch.from_numpy(values) for name, values in padded.items()}
+
+    def states(batch: Batch) -> Array:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=BF16):
-            states = model(**batch).last_hidden_state.float()
-        mask = batch["attention_mask"].unsqueeze(-1)
-        result[rows] = ((states * mask).sum(1) / mask.sum(1)).numpy()
-    return result
+            return mean_state(model(**batch).last_hidden_state.float(), batch).numpy()
+
+    return run_sorted(lambda batches: [states(tensors(b)) for b in batches], ids, tokenizer.pad_token_id).astype("f4")
+
+
+def tensors(padded: dict[str, Array]) -> Batch:
+    """A padded batch for torch."""
+    return {name: torch.from_numpy(values) for name, values in padded.items()}
+
+
+def mean_state(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The mean over a sentence's tokens, shape (n, width)."""
+    mask = batch["attention_mask"].unsqueeze(-1)
+    return (states * mask).sum(1) / mask.sum(1)
 
 
 def main() -> None:

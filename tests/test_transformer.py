@@ -71,7 +71,7 @@ def test_batches_of_like_length_save_most_padding():
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():
-    rates = [loop._rate(step, 100, 0.1) for step in range(101)]
+    rates = [loop.rate_at(step, 100, 0.1) for step in range(101)]
     assert rates[9] == max(rates) == 1.0 and rates[100] == 0.0
     assert all(a < b for a, b in pairwise(rates[:10])) and all(a > b for a, b in pairwise(rates[10:]))
 

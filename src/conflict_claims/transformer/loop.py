@@ -151,8 +151,8 @@ def parameter_groups(model: torch.nn.Module, config: TransformerConfig) -> list[
     ]
 
 
-def _rate(step: int, total: int, warmup: float) -> float:
-    """Linear warm-up, then linear decay to zero."""
+def rate_at(step: int, total: int, warmup: float) -> float:
+    """The share of the learning rate at a step of `total`: linear warm-up, then linear decay to zero."""
     rise = max(1, int(total * warmup))
     return (step + 1) / rise if step < rise else max(0.0, (total - step) / max(1, total - rise))
 
@@ -173,7 +173,8 @@ def asymmetric_loss(
     return -(positive + negative).mean()
 
 
-def _positive_weight(y: Array, power: float) -> torch.Tensor:
+def positive_weight(y: Array, power: float) -> torch.Tensor:
+    """(negatives / positives) ** power of each label, shape (K,), from targets of shape (n, K)."""
     positive = np.maximum(y.sum(axis=0), 1.0)
     return torch.tensor(((len(y) - positive).clip(1.0) / positive) ** power, dtype=torch.float32)
 
@@ -210,7 +211,7 @@ def train(model: torch.nn.Module, job: Job, report: Report) -> list[dict[str, An
                 step, started = starts[state.epoch] + state.batch, time.perf_counter()
                 if world.size > 1:  # each process has dropout of its own, and a resumed one the same as before
                     torch.manual_seed(hash((config.seed, step, world.rank)) & 0x7FFFFFFF)
-                state.loss += learner.step(batches[state.batch], _rate(step, starts[-1], config.warmup))
+                state.loss += learner.step(batches[state.batch], rate_at(step, starts[-1], config.warmup))
                 state.batch += 1
                 state.seconds += time.perf_counter() - started
                 advance()
@@ -255,7 +256,7 @@ class _Learner:
         self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, job: Job, world: World, autocast: bool
     ) -> None:
         self.model, self.optimizer, self.job, self.world, self.autocast = model, optimizer, job, world, autocast
-        self.positive_weight = _positive_weight(job.y, job.config.class_weight_power).to(world.device)
+        self.positive_weight = positive_weight(job.y, job.config.class_weight_power).to(world.device)
 
     def step(self, rows: list[int], rate: float) -> float:
         """Learn from the rows of one batch; returns the loss on this process's share."""
