@@ -71,7 +71,7 @@ def params(tiny_encoder):
         "batch_size": 16,
     }
     values["train"]["transformer"] |= {"learning_rate": 3e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
-    values["train"]["tfidf"] |= {"C": [3], "class_weight": ["balanced"], "teacher": None}
+    values["train"]["tfidf"] |= {"C": [3], "teacher": None}
     values["train"]["transformer"] |= {"teacher": None, "freeze_embeddings": False}
     values["tracking"]["resamples"] = 500
     values["corpus"] |= {"sentences": 900, "stories": 90, "positives": {"eyewitness": 100}, "unlabelled": [0.4, 0.5]}

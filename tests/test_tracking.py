@@ -79,11 +79,7 @@ def server(tmp_path_factory):
 def trained(server, splits, config, tmp_path_factory):
     """Three trainings against the server: a weak model, a better one, and the weak one again. Returns what was said."""
     weak = config.model_copy(
-        update={
-            "train": config.train.model_copy(
-                update={"tfidf": config.train.tfidf.model_copy(update={"C": [1e-4], "class_weight": [None]})}
-            )
-        }
+        update={"train": config.train.model_copy(update={"tfidf": config.train.tfidf.model_copy(update={"C": [1e-4]})})}
     )
     folder = tmp_path_factory.mktemp("trained")
     said = {}

@@ -17,6 +17,7 @@ from conflict_claims.errors import ClaimsError
 from conflict_claims.metrics import calibrate, sigmoid
 from conflict_claims.runtime import load
 from conflict_claims.transformer import TransformerClassifier, loop
+from conflict_claims.transformer.first_token import only_first_token
 
 from .conftest import LABELS, ROOT, corpus_rows
 
@@ -215,6 +216,43 @@ def test_other_architectures_are_trained_and_exported_too(name, tiny_encoder, co
     )
     (tmp_path / "model").mkdir()
     assert classifier.save_pretrained(tmp_path / "model")["onnx_largest_logit_difference"] < 1e-3
+
+
+@pytest.mark.parametrize("name", ["Bert", "MPNet", "DistilBert"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_last_layer_for_the_first_token_gives_the_same_logits_and_gradients(name, attention):
+    import transformers
+
+    sizes = {"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    if name == "DistilBert":
+        sizes = {"vocab_size": 100, "dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
+    settings = getattr(transformers, f"{name}Config")(**sizes, num_labels=4, pad_token_id=0)
+    settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.dropout = 0.0
+    settings.attention_dropout = settings.seq_classif_dropout = 0.0
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(
+        settings, attn_implementation="eager" if name == "MPNet" else attention
+    )
+    ids = torch.randint(5, 100, (4, 12))
+    mask = (torch.arange(12) < torch.tensor([[12], [7], [3], [1]])).long()
+
+    def outcome():
+        model.zero_grad()
+        logits = model(input_ids=ids * mask, attention_mask=mask).logits
+        logits.square().sum().backward()
+        return logits.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    seen = []
+    if name != "DistilBert":  # whose head and layers are not known: it stays as it is
+        layer = model.base_model.encoder.layer[-1]
+        layer.intermediate.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    logits, gradients = outcome()
+    only_first_token(model)
+    again, gradients_again = outcome()
+    assert seen in ([12, 1], [])
+    assert torch.allclose(logits, again, atol=1e-6)
+    assert gradients.keys() == gradients_again.keys()
+    assert all(torch.allclose(gradients[n], gradients_again[n], atol=1e-5) for n in gradients)
 
 
 def test_two_processes_train_together_under_torchrun(splits, params_file, tmp_path):

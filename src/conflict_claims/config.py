@@ -70,12 +70,12 @@ class TeacherConfig(Section):
 
 
 class TfidfConfig(Section):
-    """The TF-IDF baseline: every value of `C` and `class_weight` is tried on the validation split."""
+    """The TF-IDF baseline: every value of `C` is tried on the validation split."""
 
     word: NgramConfig
     char: NgramConfig
     C: list[Positive] = Field(min_length=1)
-    class_weight: list[Literal["balanced"] | None] = Field(min_length=1)
+    log_count_ratio: Annotated[float, Field(ge=0)] = 0.0
     seed: int
     teacher: TeacherConfig | None = None
 

@@ -25,6 +25,7 @@ from conflict_claims.runtime import pad_batch
 from conflict_claims.text import normalise
 from conflict_claims.transformer import export, loop
 from conflict_claims.transformer.checkpoint import as_os_error
+from conflict_claims.transformer.first_token import only_first_token
 
 DROPOUTS = (
     "hidden_dropout_prob",
@@ -117,6 +118,7 @@ class TransformerClassifier:
             self.model = AutoModelForSequenceClassification.from_pretrained(
                 source, config=settings, dtype=torch.float32, **attention
             )
+            only_first_token(self.model)
         except (OSError, ValueError) as error:
             raise ClaimsError(
                 f"the encoder {self.config.encoder!r} cannot be loaded ({str(error).splitlines()[0]}); expected "
