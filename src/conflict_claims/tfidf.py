@@ -54,7 +54,9 @@ class TfidfClassifier:
         x = csr_array(features.fit_transform([normalise(text) for text in texts]))
         x.sum_duplicates()  # in place, so before threads share it
         x_validation = features.transform([normalise(text) for text in validation[0]])
-        fit = partial(_fit_label, x, grid=sorted(self.config.C), power=self.config.log_count_ratio)
+        fit = partial(
+            _fit_label, x, grid=sorted(self.config.C), power=self.config.log_count_ratio, seed=self.config.seed
+        )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             fitted = list(pool.map(fit, np.asarray(y, dtype=float).T))
         best = -1.0
@@ -93,7 +95,7 @@ class TfidfClassifier:
         return model
 
 
-def _fit_label(x: csr_array, target: Array, grid: Sequence[float], power: float) -> list[LogisticRegression]:
+def _fit_label(x: csr_array, target: Array, grid: Sequence[float], power: float, seed: int) -> list[LogisticRegression]:
     """One label's logistic regression for each C of a rising grid, each begun where the last one ended.
 
     It learns probabilities: a row counts as both classes, each by its probability. Terms are scaled by how much they
@@ -108,7 +110,7 @@ def _fit_label(x: csr_array, target: Array, grid: Sequence[float], power: float)
     rows = vstack([scaled[yes], scaled[no], nothing], format="csr")
     classes = np.concatenate([np.ones(yes.sum()), np.zeros(no.sum()), [1, 0]])
     weights = np.concatenate([target[yes], 1 - target[no], [SURE, SURE]])
-    model = LogisticRegression(max_iter=2000, tol=TOLERANCE, warm_start=True)
+    model = LogisticRegression(max_iter=2000, tol=TOLERANCE, warm_start=True, random_state=seed)
     fitted = []
     for c in grid:
         model.set_params(C=c).fit(rows, classes, weights)

@@ -105,7 +105,7 @@ def quantise(path: Path, output: Path, batches: Sequence[dict[str, Array]]) -> N
         quantised = nncf.quantize(
             model,
             nncf.Dataset(batches),
-            preset=nncf.QuantizationPreset.MIXED,
+            preset=nncf.QuantizationPreset.PERFORMANCE,
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(batches),
         )
