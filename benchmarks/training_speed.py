@@ -27,9 +27,12 @@ from conflict_claims.encoders import find_encoder
 from conflict_claims.markdown import table
 from conflict_claims.model_folder import machine_name
 from conflict_claims.runtime import pad_batch
+from conflict_claims.transformer.first_token import only_first_token
 from conflict_claims.transformer.loop import batches_of, computes_bf16
 
-OURS: dict[str, Any] = {"attention": "eager", "dropout": 0.0, "frozen": True, "batch": 32, "sorted": True, "bf16": True}
+OURS: dict[str, Any] = {
+    "attention": "eager", "dropout": 0.0, "frozen": True, "batch": 32, "sorted": True, "bf16": True, "first": True
+}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {},
     "word embeddings trained": {"frozen": False},
@@ -39,8 +42,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batches of 64": {"batch": 64},
     "lengths mixed": {"sorted": False},
     "fp32": {"bf16": False},
+    "last layer for all tokens": {"first": False},
     "none of it: as the Trainer's defaults": {
-        "attention": "sdpa", "dropout": 0.1, "frozen": False, "batch": 8, "sorted": False, "bf16": False
+        "attention": "sdpa", "dropout": 0.1, "frozen": False, "batch": 8, "sorted": False, "bf16": False,
+        "first": False,
     },
 }  # fmt: skip
 
@@ -58,6 +63,8 @@ class Stepper:
             hidden_dropout_prob=self.settings["dropout"],
             attention_probs_dropout_prob=self.settings["dropout"],
         )
+        if self.settings["first"]:
+            only_first_token(self.model)
         self.model.get_input_embeddings().requires_grad_(not self.settings["frozen"])
         self.model.train()
         learned = [p for p in self.model.parameters() if p.requires_grad]
