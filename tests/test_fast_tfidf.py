@@ -43,15 +43,6 @@ def test_no_text_gives_no_row(pair):
     assert pair[1]([]).shape == (0, 4)
 
 
-def test_a_label_that_stands_on_every_training_row_is_survived(config):
-    """Scikit-learn then puts a constant in the classifier's place, which has no weights."""
-    texts = ["the army took the town", "rain fell", "a man died", "trains run late"] * 5
-    y = np.array([[1, 0], [1, 1]] * 10)
-    settings = config.train.tfidf.model_copy(update={"C": [1.0]})
-    pipeline = TfidfClassifier(("always", "sometimes"), settings).fit(texts, y, (texts, y)).pipeline
-    assert np.allclose(pipeline.decision_function(texts), FastTfidf(pipeline)(texts), atol=1e-3)
-
-
 def test_saving_takes_the_vocabulary_out_and_puts_it_back(pair, tmp_path):
     pipeline, _ = pair
     before = [dict(vectorizer.vocabulary_) for _, vectorizer in pipeline[0].transformer_list]

@@ -227,6 +227,7 @@ def test_the_last_layer_for_the_first_token_gives_the_same_logits_and_gradients(
     if name == "DistilBert":
         sizes = {"vocab_size": 100, "dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
     settings = getattr(transformers, f"{name}Config")(**sizes, num_labels=4, pad_token_id=0)
+    settings.initializer_range = 0.3  # as ever, attention is so even that a wrong scale or bias would not show
     settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.dropout = 0.0
     settings.attention_dropout = settings.seq_classif_dropout = 0.0
     torch.manual_seed(0)
@@ -250,9 +251,11 @@ def test_the_last_layer_for_the_first_token_gives_the_same_logits_and_gradients(
     only_first_token(model)
     again, gradients_again = outcome()
     assert seen in ([12, 1], [])
-    assert torch.allclose(logits, again, atol=1e-6)
+    assert torch.allclose(logits, again, atol=1e-5) and logits.abs().max() > 0.1
     assert gradients.keys() == gradients_again.keys()
-    assert all(torch.allclose(gradients[n], gradients_again[n], atol=1e-5) for n in gradients)
+    rounding = 1e-6 * max(float(gradient.abs().max()) for gradient in gradients.values())  # a key's bias has none else
+    for key, gradient in gradients.items():
+        assert (gradient - gradients_again[key]).abs().max() <= 1e-4 * gradient.abs().max() + rounding, key
 
 
 def test_two_processes_train_together_under_torchrun(splits, params_file, tmp_path):

@@ -54,10 +54,8 @@ class FastTfidf:
 
     def __init__(self, pipeline: Pipeline) -> None:
         union, classifier = pipeline[0], pipeline[-1]
-        size = sum(len(vectorizer.vocabulary_) for _, vectorizer in union.transformer_list)
-        lines = [_line(estimator, size) for estimator in classifier.estimators_]
-        weights = np.vstack([line for line, _ in lines]).astype(np.float32)
-        self._bias = np.array([bias for _, bias in lines])
+        weights = np.vstack([estimator.coef_ for estimator in classifier.estimators_]).astype(np.float32)
+        self._bias = np.array([float(estimator.intercept_[0]) for estimator in classifier.estimators_])
         self._parts = []
         first = 0
         for _, vectorizer in union.transformer_list:
@@ -70,13 +68,6 @@ class FastTfidf:
     def __call__(self, texts: Sequence[str]) -> Array:
         """Decision values of shape (n, K)."""
         return np.asarray(self._bias + sum(_weigh(count(texts), idf) @ weights for count, idf, weights in self._parts))
-
-
-def _line(estimator: Any, size: int) -> tuple[Array, float]:  # noqa: ANN401 - linear, or scikit-learn's constant
-    """Weights and bias of one label; a label on every training row or on none has a constant instead."""
-    if hasattr(estimator, "coef_"):
-        return estimator.coef_[0], float(estimator.intercept_[0])
-    return np.zeros(size), float(estimator.decision_function(np.zeros((1, size)))[0])
 
 
 def _weigh(counts: "csr_array[Any, Any]", idf: Array) -> "csr_array[Any, Any]":

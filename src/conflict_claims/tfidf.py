@@ -25,13 +25,13 @@ from conflict_claims.metrics import Array, macro_f1, sigmoid
 from conflict_claims.text import normalise
 
 SURE = 0.005
-"""A probability so near to 0 or 1 counts as one class alone."""
+"""A probability so near to 0 or 1 counts as one class alone; also the weight of the empty sentence in each class."""
 
 PRIOR = 0.1
 """Weight that each term has in each class before anything is read."""
 
 TOLERANCE = 1e-5
-"""Of the gradient: at scikit-learn's 1e-4, where it stops, and the model, depends on the last bits of the machine."""
+"""Gradient at which L-BFGS stops; at scikit-learn's 1e-4 the stopping point, and so the model, depends on rounding."""
 
 
 class TfidfClassifier:

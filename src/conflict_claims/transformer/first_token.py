@@ -71,6 +71,7 @@ def _attend(
     def split(states: torch.Tensor) -> torch.Tensor:
         return states.view(*states.shape[:2], heads, -1).transpose(1, 2)
 
+    # One row a head: here the fused kernel costs no more than attention written out.
     q, k, v = split(query(hidden[:, :1])), split(key(hidden)), split(value(hidden))
     bias = None if bias is None else bias[:, :, :1]
     share = dropout.p if dropout.training else 0.0
