@@ -111,7 +111,8 @@ def test_the_commands_pass_the_purpose_on(models, splits, tmp_path, capsys):
     data, folder = splits / "test.jsonl", str(models / "tfidf")
     figures = evaluate(models / "tfidf", data, objective="recall>=0.95")
     assert figures["objective"] == "recall>=0.95"
-    assert figures["labels"]["casualty"]["recall"] > evaluate(models / "tfidf", data)["labels"]["casualty"]["recall"]
+    usual = evaluate(models / "tfidf", data)["labels"]
+    assert sum(f["recall"] for f in figures["labels"].values()) > sum(f["recall"] for f in usual.values())
     counts = []
     for objective in ("recall>=0.99", "precision>=0.99"):
         output = tmp_path / f"{objective[:3]}.jsonl"
