@@ -55,7 +55,7 @@ def describe(batches: dict[str, list[Sentence]], labels: Sequence[str]) -> str:
         f"Words a sentence: quartiles {quartiles}, longest {max(words)}.",
         "**Labels**\n\n" + table(["label", "sentences", "share"], _label_rows(sentences, labels)),
         "**Pairs of labels**\n\n" + table(["pair", "sentences"], pair_rows),
-        "**Batches and agreement** (Krippendorff's alpha between the writer and the blind second reader, before "
+        "**Batches and agreement** (Krippendorff's alpha between the first two readers, before "
         "differences were settled)\n\n"
         + table(["file", "sentences", "stories", "settled by a third reading", *labels], _batch_rows(batches, labels)),
         f"**Label audit**: {_audited(sentences)}",
