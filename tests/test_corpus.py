@@ -120,8 +120,8 @@ def test_near_duplicates_are_those_of_brute_force_but_for_a_few_at_the_threshold
     assert len(expected) > 20
     found = {(i, j) for i, j, _ in near_duplicates(texts, 0.5)}
     assert found <= expected
-    assert not {pair for pair in expected - found if similarity[pair] >= 0.65}
-    assert len(expected - found) <= 0.1 * len(expected)
+    assert not {pair for pair in expected - found if similarity[pair] >= 0.55}
+    assert len(expected - found) <= 1
 
 
 # agreement

@@ -25,10 +25,10 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[tuple[int, i
     Returns:
         (i, j, similarity) with i < j, sorted. Candidates come from locality-sensitive hashing (Leskovec, Rajaraman,
         Ullman: Mining of Massive Datasets, ch. 3) with a margin below the threshold. With a threshold of 0.5 a
-        pair of similarity 0.5 is missed once in eight times, one of 0.6 once in a hundred.
+        pair of similarity 0.5 is missed four times in a thousand, one of 0.6 hardly ever.
     """
     grams = [shingles(text) for text in texts]
-    index = MinHashLSH(threshold=threshold * 0.8, num_perm=PERMUTATIONS)
+    index = MinHashLSH(threshold=threshold * 0.5, num_perm=PERMUTATIONS)
     pairs = []
     sketches = MinHash.generator(([g.encode() for g in gram] for gram in grams), num_perm=PERMUTATIONS, seed=1)
     for j, sketch in enumerate(sketches):
