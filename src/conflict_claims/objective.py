@@ -115,7 +115,7 @@ def to_json(y_true: Array, y_prob: Array, labels: Sequence[str], thresholds: Arr
 def cuts_for(values: Mapping[str, Any], objective: Objective) -> dict[str, Cut]:
     """Each label's cut for an objective, from what curves.json holds.
 
-    `f1` takes the thresholds that training averaged over resamples; what is said of them is what the nearest cut gave.
+    `f1` takes the thresholds that training chose; what is said of them is what the nearest cut gave.
     """
     result = {}
     for name, of in values["labels"].items():
