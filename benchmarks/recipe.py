@@ -121,6 +121,12 @@ IDEAS: dict[str, dict[str, Any]] = {
     "read twice as often": {"epochs": 4},
     "first token without the pooler, asymmetric loss": {"pooling": "bare", "asymmetric": 2.0},
     "pooler from the identity, asymmetric loss": {"pooler": "identity", "asymmetric": 2.0},
+    "layer-wise rates, 0.8 a layer, asymmetric loss": {"layer_decay": 0.8, "asymmetric": 2.0},
+    "layer-wise rates, 0.8 a layer, asymmetric loss, mean of the tokens": {
+        "layer_decay": 0.8,
+        "asymmetric": 2.0,
+        "pooling": "mean",
+    },
 }
 
 

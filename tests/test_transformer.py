@@ -84,8 +84,38 @@ def test_the_head_learns_faster_and_norms_are_not_decayed(tiny_encoder, config):
     names = dict(model.named_parameters())
     assert len(of) == len(names)
     assert of[id(names["classifier.weight"])]["initial_lr"] == settings.head_learning_rate
-    assert of[id(names["bert.encoder.layer.0.output.dense.weight"])]["initial_lr"] == settings.learning_rate
     assert of[id(names["bert.encoder.layer.0.output.LayerNorm.weight"])]["weight_decay"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "embeddings", "layer"),
+    [
+        ("Bert", "bert.embeddings.word_embeddings", "bert.encoder.layer.{}.output.dense"),
+        ("MPNet", "mpnet.embeddings.word_embeddings", "mpnet.encoder.layer.{}.output.dense"),
+        ("DistilBert", "distilbert.embeddings.word_embeddings", "distilbert.transformer.layer.{}.ffn.lin1"),
+        ("ModernBert", "model.embeddings.tok_embeddings", "model.layers.{}.mlp.Wo"),
+        ("DebertaV2", "deberta.embeddings.word_embeddings", "deberta.encoder.layer.{}.output.dense"),
+    ],
+)
+def test_a_layer_learns_slower_than_the_one_above_it_in_every_architecture(name, embeddings, layer, config):
+    import transformers
+
+    sizes = {
+        "vocab_size": 100,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+    }
+    if name == "DistilBert":
+        sizes = {"vocab_size": 100, "dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64}
+    shape = getattr(transformers, f"{name}Config")(**sizes, num_labels=4, pad_token_id=0)
+    model = transformers.AutoModelForSequenceClassification.from_config(shape)
+    settings = config.train.transformer.model_copy(update={"learning_rate": 1.0, "layer_decay": 0.5})
+    rates = {id(p): group["initial_lr"] for group in loop.parameter_groups(model, settings) for p in group["params"]}
+    names = dict(model.named_parameters())
+    found = [rates[id(names[f"{part}.weight"])] for part in (embeddings, *(layer.format(k) for k in range(3)))]
+    assert found == [0.125, 0.25, 0.5, 1.0]
 
 
 def test_a_focus_on_hard_negatives_leaves_positives_alone_and_none_is_plain_cross_entropy():

@@ -7,6 +7,7 @@ the CPU; on a GPU as far as its kernels repeat themselves.
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ Report = Callable[[dict[str, Any], bool], None]
 
 POOL = 32
 """Batches are cut from pools of this many, sorted by length: little padding, still well mixed."""
+
+LAYER = re.compile(r"\.(?:layers?|blocks?|h)\.(\d+)\.")
 
 HEAD_PARTS = ("classifier", "pooler", "score", "head", "pre_classifier", "dense_head")
 
@@ -136,18 +139,20 @@ def _tensors(batch: dict[str, Array], device: torch.device) -> dict[str, torch.T
 
 
 def parameter_groups(model: torch.nn.Module, config: TransformerConfig) -> list[dict[str, Any]]:
-    """The head learns faster than the encoder; biases and norms are not decayed."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    """The head learns faster than the encoder, each layer slower than the one above; no norm is decayed."""
+    layers = {name: int(found[1]) for name, _ in model.named_parameters() if (found := LAYER.search(name))}
+    depth = max(layers.values(), default=-1) + 1
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        head = any(part in name.split(".") for part in HEAD_PARTS)
-        groups.setdefault((head, parameter.ndim > 1), []).append(parameter)
+        if any(part in name.split(".") for part in HEAD_PARTS):
+            rate = config.head_learning_rate
+        else:
+            below = depth - 1 - layers.get(name, -1)  # what lies in no layer, the embeddings, lies below them all
+            rate = config.learning_rate * config.layer_decay**below
+        groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "initial_lr": config.head_learning_rate if head else config.learning_rate,
-            "weight_decay": config.weight_decay if decayed else 0.0,
-        }
-        for (head, decayed), parameters in groups.items()
+        {"params": parameters, "initial_lr": rate, "weight_decay": config.weight_decay if decayed else 0.0}
+        for (rate, decayed), parameters in groups.items()
     ]
 
 
