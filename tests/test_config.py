@@ -59,3 +59,11 @@ def test_a_missing_or_broken_file_is_said(tmp_path):
     (tmp_path / "broken.yaml").write_text("labels: [a", encoding="utf-8")
     with pytest.raises(ClaimsError, match="not valid YAML"):
         load_config(tmp_path / "broken.yaml")
+
+
+def test_from_labels_alone_a_model_has_no_teacher_and_the_plain_loss():
+    config = load_config(ROOT / "params.yaml")
+    assert config.train.transformer.teacher and config.train.transformer.negative_focus > 0
+    for kind in ("tfidf", "transformer"):
+        alone = getattr(config.from_labels_alone(kind, seed=7).train, kind)
+        assert alone.teacher is None and alone.seed == 7 and getattr(alone, "negative_focus", 0) == 0

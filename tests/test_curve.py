@@ -1,7 +1,9 @@
 import json
 
+from conflict_claims import curve
 from conflict_claims.corpus.records import read_sentences
 from conflict_claims.curve import learning_curve, sample_stories
+from conflict_claims.plots import lines
 
 from .conftest import LABELS
 
@@ -16,7 +18,9 @@ def test_samples_are_whole_stories_and_grow(splits):
     assert {s.story for s in small} != {s.story for s in sample_stories(train, 100, seed=2)}
 
 
-def test_a_curve_goes_on_where_it_was_stopped(splits, config, tmp_path):
+def test_a_curve_goes_on_where_it_was_stopped(splits, config, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curve, "lines", lambda curves, *rest: drawn.append(curves) or lines(curves, *rest))
     output = tmp_path / "new/curve.json"
     said = []
     arguments = (splits, output, config, [splits / "validation.jsonl"])
@@ -28,3 +32,5 @@ def test_a_curve_goes_on_where_it_was_stopped(splits, config, tmp_path):
     learning_curve(*arguments, sizes=[300, 10**6], seeds=1, say=said.append)
     assert len(said) == 4
     assert json.loads(output.read_text(encoding="utf-8"))[:2] == rows
+    whole = len(read_sentences(splits / "train.jsonl", LABELS))
+    assert all(list(points) == [300, whole] for points in drawn[-1].values())  # each at the size that was asked for

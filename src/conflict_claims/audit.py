@@ -103,5 +103,5 @@ def _held_out(rest: list[Sentence], held_out: list[Sentence], config: Config, ki
     shares = config.splits.model_copy(update={"validation": 0.08, "test": 0.02})  # training wants three parts
     splits = split_by_story(rest, config.labels, shares)
     with tempfile.TemporaryDirectory() as folder:
-        model = train_on(kind, splits, config.changed(kind, teacher=None), Path(folder), say)
+        model = train_on(kind, splits, config.from_labels_alone(kind), Path(folder), say)
         return model.predict_proba([s.text for s in held_out])

@@ -156,6 +156,11 @@ class Config(Section):
         section = getattr(self.train, kind).model_copy(update=changes)
         return self.model_copy(update={"train": self.train.model_copy(update={kind: section})})
 
+    def from_labels_alone(self, kind: str, **changes: Any) -> "Config":  # noqa: ANN401 - whatever the section holds
+        """As `changed`, without a teacher; hard labels learn better by the plain loss (`experiments/LOG.md`)."""
+        plain_loss = {"negative_focus": 0.0} if kind == "transformer" else {}
+        return self.changed(kind, teacher=None, **plain_loss, **changes)
+
 
 def load_config(path: Path) -> Config:
     """Read params.yaml.

@@ -40,17 +40,18 @@ def learning_curve(
         say: receives progress messages.
 
     Returns:
-        One row a training: `corpus, kind, sentences, seed`, and the macro-F1 on each file by its name.
+        One row a training: `corpus, kind, sentences, seed`, and the macro-F1 on each file by its name. `sentences` is
+        the size asked for; whole stories may make it a few more.
     """
     splits = read_splits(data_dir, config.labels)
     corpus = fingerprint([s for part in splits.values() for s in part])
     rows: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8")) if output.exists() else []
     done = {tuple(row[name] for name in KEY) for row in rows}
-    for size in sizes:
+    for size in (min(size, len(splits["train"])) for size in sizes):
         for seed in range(seeds):
             chosen = sample_stories(splits["train"], size, seed)
             for kind in KINDS:
-                key = (corpus, kind, len(chosen), seed)
+                key = (corpus, kind, size, seed)
                 if key in done:
                     continue
                 scores = _scores(kind, splits | {"train": chosen}, seed, config, also)
@@ -84,7 +85,7 @@ def _scores(
 ) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train_on(kind, splits, config.changed(kind, teacher=None, seed=seed), folder)
+        train_on(kind, splits, config.from_labels_alone(kind, seed=seed), folder)
         files = (folder / "splits/test.jsonl", *also)
         return {path.name: evaluate(folder / "model", path)["macro_f1"] for path in files}
 
@@ -93,7 +94,6 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """One line for each kind of model and file: the mean over seeds, with their range."""
     curves: dict[str, dict[int, list[float]]] = {}
     for row in sorted(rows, key=lambda row: (row["kind"], row["sentences"])):
-        near = min(SIZES, key=lambda size: abs(size - row["sentences"]))
         for name in (name for name in row if name not in KEY):
-            curves.setdefault(f"{row['kind']}, {name}", {}).setdefault(near, []).append(row[name])
+            curves.setdefault(f"{row['kind']}, {name}", {}).setdefault(row["sentences"], []).append(row[name])
     lines(curves, "sentences trained on", "macro-F1", path)
