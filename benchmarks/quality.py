@@ -74,7 +74,8 @@ def main() -> None:
     splits = read_splits(given.splits, config.labels)
     name = "bench_quality_quick" if given.quick else "bench_quality"
     output = given.output or Path(f"experiments/{name}.json")
-    files = [given.splits / "test.jsonl", *given.also]
+    paths = [given.splits / "test.jsonl", *given.also]
+    files = {path.name: read_sentences(path, config.labels) for path in paths}  # a bad one stops us before training
     where = machine_name()
     rows: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8")) if output.exists() else []
     wanted = set()
@@ -84,7 +85,7 @@ def main() -> None:
             settings = _settings(contender, config, seed)
             key = (contender, seed, fingerprint([s for split in part.values() for s in split]), settings)
             wanted.add(key)
-            done = any(_key(row) == key and {f.name for f in files} <= set(row["files"]) for row in rows)
+            done = any(_key(row) == key and set(files) <= set(row["files"]) for row in rows)
             if done or contender not in (given.only or (contender,)):
                 continue
             sys.stderr.write(f"{contender}, seed {seed}, {len(part['train'])} sentences\n")
@@ -95,7 +96,7 @@ def main() -> None:
             output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             scored = ", ".join(f"{file} {row['files'][file]['macro_f1']:.3f}" for file in row["files"])
             sys.stderr.write(f"  {row['seconds']:.0f} s; macro-F1 {scored}\n")
-    text = table([row for row in rows if _key(row) in wanted], [f.name for f in files])
+    text = table([row for row in rows if _key(row) in wanted], list(files))
     output.with_suffix(".md").write_text(f"# Benchmark\n\n{text}\n", encoding="utf-8")
     if given.insert is not None:
         markdown.insert_block(given.insert, text, BEGIN, END)
@@ -117,7 +118,12 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def run(
-    contender: str, seed: int, splits: dict[str, list[Sentence]], files: list[Path], config: Config, quick: bool
+    contender: str,
+    seed: int,
+    splits: dict[str, list[Sentence]],
+    files: dict[str, list[Sentence]],
+    config: Config,
+    quick: bool,
 ) -> dict[str, Any]:
     """Train one contender; its seconds, its bytes, and its figures on every file."""
     with tempfile.TemporaryDirectory() as name:
@@ -135,11 +141,10 @@ def run(
             predict, size = CONTENDERS[contender](task)
             seconds, thresholds = time.perf_counter() - started, np.full(len(config.labels), 0.5)
         scores = {}
-        for path in files:
-            sentences = read_sentences(path, config.labels)
+        for file, sentences in files.items():
             y_true = to_indicator((s.labels for s in sentences), config.labels)
             y_prob = np.asarray(predict([s.text for s in sentences]), dtype=float)
-            scores[path.name] = describe(Judged(sentences, y_true, y_prob, config.labels, thresholds))
+            scores[file] = describe(Judged(sentences, y_true, y_prob, config.labels, thresholds))
         return {"seconds": round(seconds, 1), "bytes": size, "files": scores}
 
 
