@@ -478,7 +478,7 @@ def test_without_the_extra_the_error_says_what_to_install(model, tmp_path, monke
     ending = {"pyarrow": "parquet", "zstandard": "jsonl.zst"}[missing]
     (tmp_path / f"b.{ending}").write_bytes(b"x")
     for source, output in (("a.jsonl", f"out.{ending}"), (f"b.{ending}", "out.jsonl")):
-        with pytest.raises(ClaimsError, match=r"need the extra formats: pip install 'conflict-claims\[formats\]'"):
+        with pytest.raises(ClaimsError, match=r"need the extra formats: pip install 'PATH-OF-THE-CLONE\[formats\]'"):
             predict([tmp_path / source], tmp_path / output, model)
     assert predict([tmp_path / "a.jsonl"], tmp_path / "out.csv.gz", model).sentences == 1
 

@@ -92,7 +92,7 @@ def test_without_the_training_extra_the_error_says_what_to_install(tmp_path):
         "from conflict_claims.cli import main; sys.exit(main(['train', 'tfidf']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 2 and "pip install 'conflict-claims[train]'" in done.stderr
+    assert done.returncode == 2 and "pip install 'PATH-OF-THE-CLONE[train]'" in done.stderr
 
 
 def test_training_without_splits_says_how_to_make_them(params_file, tmp_path, capsys):

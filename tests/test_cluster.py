@@ -82,7 +82,7 @@ def test_an_output_folder_counts_as_existing_when_something_stands_in_it(tmp_pat
 
 @pytest.fixture(scope="module")
 def ray():
-    found = pytest.importorskip("ray", reason="Ray is not installed: pip install 'conflict-claims[ray]'")
+    found = pytest.importorskip("ray", reason="Ray is not installed: pip install 'PATH-OF-THE-CLONE[ray]'")
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -171,7 +171,7 @@ def test_what_goes_wrong_on_a_worker_is_said_in_one_sentence_and_what_is_done_st
 @pytest.mark.slow
 def test_killed_the_same_command_goes_on(models, source, tmp_path):
     """The real command, which starts a Ray of its own."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'conflict-claims[ray]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'PATH-OF-THE-CLONE[ray]'")
     output, model = tmp_path / "out.parquet", models / "tfidf"
     command = [sys.executable, "-m", "conflict_claims.cli", "predict", str(source), "--engine", "ray"]
     command += ["--output", str(output), "--model", str(model)]
@@ -192,7 +192,7 @@ def test_killed_the_same_command_goes_on(models, source, tmp_path):
 
 @pytest.fixture
 def spark(monkeypatch):
-    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install 'conflict-claims[spark]'")
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install 'PATH-OF-THE-CLONE[spark]'")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java, which is not here; on Debian: apt-get install default-jre-headless")
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)

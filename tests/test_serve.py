@@ -285,7 +285,7 @@ def test_without_the_extra_the_error_says_what_to_install(models):
         f"from conflict_claims.cli import main; sys.exit(main(['serve', '--model', {str(models / 'tfidf')!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "pip install 'conflict-claims[serve]'" in done.stderr
+    assert done.returncode == 2 and "pip install 'PATH-OF-THE-CLONE[serve]'" in done.stderr
 
 
 # measures and documentation

@@ -311,7 +311,9 @@ def test_the_packaged_encoder_is_checked_by_its_sha256(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["minilmm", "./nowhere", "a/b/c"])
 def test_an_unknown_encoder_is_refused(name):
-    with pytest.raises(ClaimsError, match=r"unknown encoder .* expected minilm, mpnet, a folder, or a Hub id"):
+    with pytest.raises(
+        ClaimsError, match=r"unknown encoder .* expected minilm, mpnet, a preset of params.yaml, a folder"
+    ):
         find_encoder(name)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXTRA_OF = {"ray": "ray"} | dict.fromkeys(("fastapi", "fastapi_offline", "prometheus_client", "uvicorn"), "serve")
 """The extra that a library comes with; others come with `train`."""
+MODEL = "model folder (default: $CONFLICT_CLAIMS_MODEL, else models/transformer, else models/tfidf)"
 OBJECTIVE = "what thresholds are for: f1, or with quotation marks 'recall>=0.95' or 'precision>=0.95', any number"
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if (error.name or "").startswith("conflict_claims"):
             raise
         extra = EXTRA_OF.get(error.name or "", "train")
-        _say(f"conflict-claims: {error.name} is not installed: pip install 'conflict-claims[{extra}]' brings it")
+        _say(f"conflict-claims: {error.name} is not installed: pip install 'PATH-OF-THE-CLONE[{extra}]' brings it")
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, help=".jsonl or .csv (also .gz, .zst) or .parquet; without it a table is shown"
     )
     predict.add_argument("--documents", type=Path, help="second output: the claims of each document, same formats")
-    predict.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    predict.add_argument("--model", type=Path, help=MODEL)
     predict.add_argument("--sentences", action="store_true", help="each row (each line of a .txt) is one sentence")
     predict.add_argument("--column", default="text", help="column of the text (default: text)")
     predict.add_argument("--id-column", help="column of the document's id (default: document or id, else file and row)")
@@ -101,13 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     explain = _command(commands, "explain", _explain, "show which words moved the labels of each sentence")
     explain.add_argument("input", help="a text, or a file as predict reads it")
     explain.add_argument("--output", type=Path, help=".jsonl; without it the words are shown in colour")
-    explain.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    explain.add_argument("--model", type=Path, help=MODEL)
     explain.add_argument("--label", help="this label for every sentence (default: those that the sentence is given)")
     explain.add_argument("--sentences", action="store_true", help="each row is one sentence already")
     explain.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
     serve = _command(commands, "serve", _serve, "answer over HTTP, with a page to read articles on")
-    serve.add_argument("--model", type=Path, help="model folder (default: models/transformer, else models/tfidf)")
+    serve.add_argument("--model", type=Path, help=MODEL)
     serve.add_argument(
         "--host", default="127.0.0.1", help="address (default: 127.0.0.1, which only this machine reaches)"
     )
@@ -163,7 +164,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("kind", choices=("tfidf", "transformer"))
     train.add_argument("--data", type=Path, default=Path("data/splits"), help="folder of splits (default: data/splits)")
     train.add_argument("--output", type=Path, help="model folder to write (default: models/KIND)")
-    train.add_argument("--encoder", help="minilm, mpnet, a folder or a Hub id, instead of the one in params.yaml")
+    train.add_argument(
+        "--encoder",
+        help="minilm, mpnet, a preset of params.yaml, a folder or a Hub id, instead of the one in params.yaml",
+    )
     train.add_argument("--overwrite", action="store_true", help="replace an existing model")
     train.add_argument("--objective", default="f1", help=f"{OBJECTIVE} (default: f1)")
     train.add_argument("--no-tracking", action="store_true", help="do not record the training in MLflow")

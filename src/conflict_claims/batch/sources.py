@@ -247,7 +247,7 @@ def zstandard() -> Any:  # noqa: ANN401 - a module
         import zstandard
     except ModuleNotFoundError:
         raise ClaimsError(
-            "files ending in .zst need the extra formats: pip install 'conflict-claims[formats]'"
+            "files ending in .zst need the extra formats: pip install 'PATH-OF-THE-CLONE[formats]'"
         ) from None
     return zstandard
 
@@ -258,5 +258,5 @@ def parquet() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError:
-        raise ClaimsError("Parquet files need the extra formats: pip install 'conflict-claims[formats]'") from None
+        raise ClaimsError("Parquet files need the extra formats: pip install 'PATH-OF-THE-CLONE[formats]'") from None
     return pyarrow, pyarrow.parquet

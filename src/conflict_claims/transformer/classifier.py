@@ -66,12 +66,12 @@ class TransformerClassifier:
         report: loop.Report | None = None,
         once_from: int | None = None,
     ) -> Self:
-        """Fine-tune on `texts` with indicator `y` (n, K); keep the epoch with the best validation macro-F1.
+        """Fine-tune on `texts` with targets `y` (n, K); keep the epoch with the best validation macro-F1.
 
         Args:
             texts: sentences.
-            y: 0/1 of shape (n, K).
-            validation: the same for validation, for early stopping.
+            y: 0/1 of shape (n, K), or a teacher's probabilities.
+            validation: the same, 0/1, for validation, for early stopping.
             checkpoint_dir: where to save progress; a killed run goes on from there to the same weights.
             data_key: says which data this is; a checkpoint of other data or settings is not continued.
             report: called after each epoch with its figures; after a resume, first with those of the epochs before
@@ -122,7 +122,7 @@ class TransformerClassifier:
         except (OSError, ValueError) as error:
             raise ClaimsError(
                 f"the encoder {self.config.encoder!r} cannot be loaded ({str(error).splitlines()[0]}); expected "
-                "minilm, mpnet, a folder, or a Hub id that this machine can reach"
+                "minilm, mpnet, a preset of params.yaml, a folder, or a Hub id that this machine can reach"
             ) from error
 
     @property
