@@ -83,7 +83,7 @@ report: install  ## the same tables, pages and cards once more, from the files o
 realism: install  ## how far the corpus is from REAL_NEWS
 	conflict-claims corpus realism --real $(REAL_NEWS) --output experiments/corpus
 
-recipe: install  ## what each idea does to the small transformer, three seeds each (an hour and a half; goes on where it was stopped; needs make mpnet)
+recipe: install  ## what each idea does to the small transformer, three seeds each, on today's corpus (two hours; goes on where it was stopped; needs make mpnet)
 	python benchmarks/recipe.py
 
 bench-quality: install  ## every contender on the same splits (hours on two cores; goes on where it was stopped; QUICK=--quick)
