@@ -66,7 +66,7 @@ results: install  ## tables, pages and cards on the test split and on REAL_NEWS,
 	    --only stratum=natural --output experiments/results/$$m-real-news-natural.json || exit; \
 	done
 	for m in $(MODELS); do \
-	  conflict-claims check-behaviour models/$$m --output experiments/behaviour/$$m.json > /dev/null || exit; \
+	  conflict-claims check-behaviour models/$$m --output experiments/results/behaviour/$$m.json > /dev/null || exit; \
 	done
 	conflict-claims compare models/tfidf models/transformer --name "test split" --metrics experiments/compare/test.json
 	conflict-claims compare models/tfidf models/transformer --name "real news" --data $(REAL_NEWS) \
@@ -76,7 +76,7 @@ results: install  ## tables, pages and cards on the test split and on REAL_NEWS,
 report: install  ## the same tables, pages and cards once more, from the files of `make results` alone
 	conflict-claims report experiments/results/*.json --output experiments/results.md \
 	  --evidence $(foreach m,$(MODELS),experiments/evidence/$(m)-test.json experiments/evidence/$(m)-real-news.json) \
-	  --behaviour $(foreach m,$(MODELS),experiments/behaviour/$(m).json) \
+	  --behaviour $(foreach m,$(MODELS),experiments/results/behaviour/$(m).json) \
 	  --compared experiments/compare/test.json experiments/compare/real-news.json \
 	  --insert README.md docs/evaluate.md --pages experiments/results
 
