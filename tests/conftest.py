@@ -11,6 +11,12 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 LABELS = ("casualty", "territorial_control", "official_statement", "eyewitness")
+LONGEST = ("test_transformer.py", "test_pipeline.py", "test_tracking.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first (`make test` keeps this order): else one worker ends alone with the pipeline."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def corpus_rows(files=("batch3.jsonl",)):
