@@ -511,7 +511,7 @@ def table(rows: list[dict[str, Any]], sample: Sample) -> str:
     base = {row["seed"]: row for row in rows if row["idea"] == BASE}
     found = []
     for idea in IDEAS:
-        own = [row for row in rows if row["idea"] == idea and row["seed"] in base]
+        own = sorted((r for r in rows if r["idea"] == idea and r["seed"] in base), key=lambda r: r["seed"])
         if own:
             parts = {m: [row[m] - base[row["seed"]][m] for row in own] for m in METRICS}
             # Different days had different work beside: the first seed of one day tells more than a mean.
@@ -523,14 +523,14 @@ def table(rows: list[dict[str, Any]], sample: Sample) -> str:
             idea,
             len(own),
             f"{statistics.fmean(row['macro_f1'] for row in own):.4f}",
-            f"{gain:+.4f} ({min(parts['macro_f1']):+.4f} to {max(parts['macro_f1']):+.4f})",
+            f"{gain:+.4f} ({', '.join(f'{part:+.3f}' for part in parts['macro_f1'])})",
             f"{statistics.fmean(row['mean_average_precision'] for row in own):.4f}",
             f"{statistics.fmean(parts['mean_average_precision']):+.4f}",
             f"{ratio:.2f}",
         ]
         for gain, idea, own, parts, ratio in sorted(found, reverse=True, key=lambda item: item[0])
     ]
-    head = ["idea", "seeds", "macro-F1", "gain (seeds' range)", "mAP", "gain", "time"]
+    head = ["idea", "seeds", "macro-F1", "gain (seed by seed)", "mAP", "gain", "time"]
     about = (
         f"Judged on the validation split; trained on {sample.labelled:,} labelled and "
         f"{len(sample.texts) - sample.labelled:,} unlabelled sentences; {rows[-1]['machine']}; {rows[-1]['date']}. "
