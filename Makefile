@@ -5,6 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export HF_HUB_DISABLE_TELEMETRY = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export DVC_NO_ANALYTICS = true
+PYTEST := python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install run test test-all check format mpnet teacher corpus-stats realism audit recipe bench-quality bench-predict bench-growth faithfulness bench-serve screenshot results report curve clean
 
@@ -25,11 +26,11 @@ run: install  ## train both models, compare them, and label the sentences of a s
 	@echo "Look at the trainings in MLflow: .venv/bin/mlflow ui   (then open http://127.0.0.1:5000)"
 
 test: install  ## the fast tests
-	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-all: install  ## all tests, the slow ones too (installs Ray and Spark, 0.7 GB; Spark needs Java)
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev,serve,ray,spark]"
-	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 check: install  ## style, types, and the corpus gates
 	ruff check .
